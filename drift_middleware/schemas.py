@@ -1,0 +1,189 @@
+"""The records that pass between rooms: bytes, rows, tallies, reports.  No I/O, no logic."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+Severity = Literal["unknown", "none", "low", "medium", "high"]
+Status = Literal["learning", "warming up", "watching", "degraded", "off"]
+Role = Literal["feature", "prediction"]
+Kind = Literal["ordered", "categorical"]
+Headers = list[tuple[bytes, bytes]]
+
+SEVERITIES: tuple[Severity, ...] = ("none", "low", "medium", "high")
+
+
+class Exchange(Struct, gc=False):
+    """One request and its response, as bytes."""
+
+    method: str
+    path: str
+    route: str = ""
+    "the path template that the app matched (`/models/{name}`), if it says so"
+    query: bytes = b""
+    request_headers: Headers = []
+    request_body: bytes = b""
+    status: int = 200
+    response_headers: Headers = []
+    response_body: bytes = b""
+    at: float = 0.0
+    "seconds since the epoch"
+    seconds: float = 0.0
+    "from the request to the end of its response"
+    truncated: bool = False
+    "a body was over the limit, and is not here whole"
+
+
+class Rows(Struct):
+    """What one exchange says: a row for each thing that the model was asked about."""
+
+    features: list[Any] = []
+    "one dict a row; a list (or a bare value) where the payload is positional"
+    predictions: list[Any] | None = None
+    "one a row, as the server sent it; None where there are none or they do not line up"
+    format: str = ""
+    skipped: str | None = None
+    "why there are no rows, from a closed set of reasons"
+    unaligned: bool = False
+    "there were predictions, but not one for each row"
+
+
+class Table(Struct):
+    """Rows of several exchanges side by side, by column."""
+
+    rows: int = 0
+    columns: dict[str, list[Any]] = {}
+    "each of length `rows`; None where a row has no value"
+    outputs: set[str] = set()
+    "the columns that came from predictions"
+    predicted: list[bool] = []
+    "of each row: does it have a prediction?"
+    requests: list[int] = []
+    "rows of each captured request, in order of arrival; they sum to `rows`"
+    at: list[float] = []
+    "arrival of each captured request, seconds since the epoch"
+
+
+class Tally(Struct):
+    """How many rows fell in each cell, in one time slice of a check."""
+
+    slice: int
+    "tenth of the check that these rows belong to, 0 to 9"
+    requests: int
+    rows: int
+    counts: list[int]
+    "one for each place of the layout of all signals"
+
+
+class Check(Struct, kw_only=True):
+    """One line of the history."""
+
+    number: int
+    at: str
+    "ISO 8601, UTC"
+    requests: int
+    rows: int
+    milliseconds: float = 0.0
+    severity: Severity = "unknown"
+    data: Severity = "unknown"
+    prediction: Severity = "unknown"
+    moved: dict[str, Severity] = {}
+    "the signals that are above none"
+
+
+class CheckInfo(Struct):
+    """The check that a report speaks of."""
+
+    number: int
+    at: str
+    requests: int
+    rows: int
+    milliseconds: float
+
+
+class BaselineInfo(Struct):
+    """The baseline that a report compares with."""
+
+    source: str
+    rows: int
+    fingerprint: str
+    smallest_shift: float
+    "smallest mean shift of one ordered feature that can ever be noticed, in standard deviations"
+    left_out: dict[str, str] = {}
+    "columns of the baseline that are not watched, and why"
+
+
+class CellShare(Struct):
+    """One cell of a signal: its share of the baseline's rows and of the live ones."""
+
+    cell: str
+    baseline: float
+    live: float
+
+
+class SignalReport(Struct, kw_only=True):
+    """What is known of one signal."""
+
+    name: str
+    column: str
+    role: Role
+    kind: Kind
+    severity: Severity
+    moved: float
+    "share of traffic that moved (or the value of the chosen policy), without what chance alone gives"
+    at_least: float
+    "lower bound of `moved`"
+    evidence: float
+    "natural logarithm of the evidence of a change, against its alarm line at 0"
+    changed: bool
+    "the alarm line was crossed, however small the change"
+    since_check: int | None = None
+    "the check in which the change began"
+    rows: int = 0
+    "live rows that `moved`, `distances` and `cells` speak of"
+    distances: dict[str, float] = {}
+    by_chance: dict[str, float] = {}
+    "what each distance would be if nothing had changed"
+    missing: tuple[float, float] = (0.0, 0.0)
+    "share of rows without a value: baseline, live"
+    unseen: float = 0.0
+    "share of live values outside of everything that the baseline showed"
+    cells: list[CellShare] = []
+    why: str = ""
+
+
+class CaptureReport(Struct, kw_only=True):
+    """What was captured, and what was not."""
+
+    requests: int = 0
+    "captured requests"
+    rows: int = 0
+    skipped: dict[str, int] = {}
+    unaligned: int = 0
+    dropped: int = 0
+    errors: int = 0
+    lag_seconds: float = 0.0
+
+
+class Report(Struct, kw_only=True):
+    """The answer of `GET /_drift`."""
+
+    severity: Severity = "unknown"
+    data: Severity = "unknown"
+    prediction: Severity = "unknown"
+    status: Status = "warming up"
+    since: str | None = None
+    "when the severity became what it is, ISO 8601, UTC"
+    reason: str | None = None
+    "why the status is `degraded`"
+    check: CheckInfo | None = None
+    baseline: BaselineInfo | None = None
+    signals: list[SignalReport] = []
+    not_captured: list[str] = []
+    "columns of the baseline that no request has shown yet"
+    learning: dict[str, int] | None = None
+    "rows seen and rows needed, while a baseline (or the outputs it lacks) is being learned"
+    capture: CaptureReport = field(default_factory=CaptureReport)
+    version: str = ""

@@ -1,9 +1,9 @@
 """What this package raises, all of it at start, never while serving.
 
-    DriftError
-    ├── ConfigError      an option is unknown or impossible
-    ├── BaselineError    a baseline cannot be read or has nothing to watch
-    └── StoreError       the buffer cannot be opened or written
+DriftError
+├── ConfigError      an option is unknown or impossible
+├── BaselineError    a baseline cannot be read or has nothing to watch
+└── StoreError       the buffer cannot be opened or written
 """
 
 

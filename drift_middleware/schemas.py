@@ -132,7 +132,7 @@ class SignalReport(Struct, kw_only=True):
     kind: Kind
     severity: Severity
     moved: float
-    "share of traffic that moved (or the value of the chosen policy), without what chance alone gives"
+    "share of traffic that moved (or the value of the chosen policy), less what chance gives"
     at_least: float
     "lower bound of `moved`"
     evidence: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 from msgspec import Struct
@@ -53,7 +54,7 @@ class Cells(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
             at = [self.edges[int(key)] for key in self.keys]
             inner = [
                 f"{low:.6g}" if low == high else f"({low:.6g}, {high:.6g}]"
-                for low, high in zip(at, at[1:], strict=False)
+                for low, high in pairwise(at)
             ]
             return [f"< {at[0]:.6g}", *inner, f"> {at[-1]:.6g}"]
         own = [value if isinstance(value, str) else f"{value:.6g}" for value in self.values[:FEW]]

@@ -1,0 +1,101 @@
+"""What a buffer must be able to do, whichever database holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from drift_middleware.schemas import Check, Tally
+
+
+class Transaction(Protocol):
+    """Everything that one flush does, or nothing of it.  One writer at a time, of all processes."""
+
+    def get(self, key: str) -> bytes | None:
+        """Read a piece of shared state."""
+        ...
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write a piece of shared state."""
+        ...
+
+    def count(self, counters: Mapping[str, int]) -> None:
+        """Add to the counters."""
+        ...
+
+    def append_rows(self, at: Sequence[float], columns: Mapping[str, Sequence[Any]]) -> None:
+        """Keep rows, a list per column; a column that was never seen is added."""
+        ...
+
+    def last_row(self) -> int:
+        """Return the number of the newest row, 0 if there never was one."""
+        ...
+
+    def read_rows(self, names: Sequence[str], after: int, limit: int) -> dict[str, list[Any]]:
+        """Read the oldest rows numbered above `after`, a list per column."""
+        ...
+
+    def append_tallies(self, tallies: Sequence[Tally]) -> None:
+        """Keep tallies for the next check."""
+        ...
+
+    def pending(self) -> tuple[int, int]:
+        """Return the requests and rows tallied since the last check."""
+        ...
+
+    def pending_tallies(self) -> list[Tally]:
+        """Return the tallies since the last check, one per time slice, oldest first."""
+        ...
+
+    def forget_tallies(self) -> None:
+        """Drop the tallies since the last check: their cells are not the baseline's any more."""
+        ...
+
+    def append_check(self, check: Check, fingerprint: str, counts: bytes, signals: bytes) -> None:
+        """Write a check into the history, drop its tallies, and keep to the retention."""
+        ...
+
+    def last_check_number(self) -> int:
+        """Return the number of the newest check, 0 if there never was one."""
+        ...
+
+    def put_baseline(self, fingerprint: str, source: str, document: bytes) -> None:
+        """Keep a baseline, so that the history that used it can still be read."""
+        ...
+
+    def get_baseline(self, fingerprint: str) -> bytes | None:
+        """Read a kept baseline."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Read all counters."""
+        ...
+
+
+class Store(Protocol):
+    """A buffer.  Every method raises StoreError, and only that, when the database fails."""
+
+    def open(self) -> None:
+        """Connect, and create or migrate the tables.  Safe from any number of processes at once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; `open` may follow."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin to write; commit at the end of the block, roll back on an exception."""
+        ...
+
+    def is_changed(self) -> bool:
+        """Say whether another process wrote since the last call."""
+        ...
+
+    def history(self, limit: int, before: int | None = None) -> list[Check]:
+        """Read the newest checks (numbered below `before`), newest first.  From any thread."""
+        ...
+
+    def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """Read what the newest checks said of one signal, newest first.  From any thread."""
+        ...

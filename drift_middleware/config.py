@@ -1,0 +1,187 @@
+"""Options: each one once, with its type, default, bounds and meaning; and whence values come."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from drift_middleware.errors import ConfigError
+
+PREFIX = "DRIFT_"
+FILE = "drift.toml"
+SEQUENCES = ("predictions", "ignore", "paths")
+CHOICES = {
+    "policy": "'moved', 'psi'",
+    "store": "'rows', 'tallies'",
+    "thresholds": "low, medium, high",
+}
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, lt=10)]
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All options.  Build it with `Config.load`, which also reads `DRIFT_*` and `drift.toml`."""
+
+    baseline: Any = None
+    "CSV or Parquet file, DataFrame, saved JSON, `Baseline`, or None: learn it from traffic"
+    buffer: str = "drift.db"
+    "path of the SQLite database; its folder must exist"
+    check_every: Positive = 500
+    "captured requests between checks"
+    learn_rows: Annotated[int, Meta(ge=50)] = 2000
+    "rows from which a missing baseline, or the outputs that a baseline lacks, is learned"
+    predictions: tuple[str, ...] | Literal["auto"] = "auto"
+    "baseline columns that are outputs; auto: by name, or seen only in responses"
+    ignore: tuple[str, ...] = ()
+    "columns not watched (ids, targets, timestamps)"
+    thresholds: dict[Literal["low", "medium", "high"], Share] = {}
+    "share of traffic that must have moved; by default low 0.05, medium 0.10, high 0.20"
+    policy: Literal["moved", "psi"] = "moved"
+    "what severity is about: `moved` (total variation) or `psi` (0.02, 0.10, 0.25)"
+    ordered: bool = False
+    "the baseline's rows are in time order: learn its seasons and its dependence from them"
+    guard: bool = True
+    "discount traffic whose rows depend on each other"
+    checks_per_false_alarm: Annotated[float, Meta(ge=10)] = 10_000.0
+    "false-alarm budget: at most K in this many that K checks of unchanged traffic alarm"
+    paths: tuple[str, ...] = ()
+    "path patterns that are captured (`/predict`, `/models/*`); none means every path"
+    route: Annotated[str, Meta(pattern=r"^/[^?#]*[^/?#]$")] = "/_drift"
+    "where the routes live"
+    token: str | None = None
+    "bearer token that reading `route` needs; without one, reading is open"
+    store: Literal["rows", "tallies"] = "rows"
+    "`tallies` keeps no raw value"
+    keep_rows: Positive = 100_000
+    "rows kept in the buffer"
+    keep_checks: Positive = 10_000
+    "checks kept in the history"
+    max_body_bytes: Positive = 1 << 20
+    "a longer body is counted, not parsed"
+    max_queue_bytes: Positive = 64 << 20
+    "bodies waiting to be read; beyond it exchanges are dropped and counted"
+    enabled: bool = True
+    "the kill switch"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Config:
+        """Build the options: arguments win over `DRIFT_*` variables, these over `drift.toml`.
+
+        Raises
+        ------
+        ConfigError
+            An option is unknown or impossible.
+        """
+        environ = os.environ if environ is None else environ
+        given = _from_file(environ) | _from_environ(environ) | options
+        for name in given:
+            if name not in cls.__struct_fields__:
+                raise ConfigError(_unknown(name))
+        # The baseline may be a DataFrame, which no converter should look into.
+        baseline = given.pop("baseline", None)
+        try:
+            config = msgspec.convert(
+                {name: _plain(name, value) for name, value in given.items()}, cls, strict=False
+            )
+        except msgspec.ValidationError as error:
+            raise ConfigError(_impossible(error, given)) from None
+        return _checked(msgspec.structs.replace(config, baseline=_none(baseline)))
+
+
+def _checked(config: Config) -> Config:
+    """Check what no single option can say."""
+    if config.keep_rows < config.learn_rows:
+        msg = (
+            f"keep_rows={config.keep_rows} is fewer than learn_rows={config.learn_rows}: raise it."
+        )
+        raise ConfigError(msg)
+    if config.store == "tallies" and config.baseline is None:
+        raise ConfigError("store='tallies' keeps no row to learn from: give a baseline.")
+    if config.buffer == ":memory:":
+        raise ConfigError(
+            "buffer=':memory:' is no file, and workers share the buffer: give a path."
+        )
+    levels = [config.thresholds.get(name) for name in ("low", "medium", "high")]
+    shares = [share for share in levels if share is not None]
+    if shares and (len(shares) < 3 or shares != sorted(set(shares))):
+        msg = f"thresholds={config.thresholds!r} is impossible: give low < medium < high."
+        raise ConfigError(msg)
+    return config
+
+
+def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
+    path = Path(environ.get(PREFIX + "CONFIG", FILE))
+    if not path.is_file():
+        if PREFIX + "CONFIG" in environ:
+            msg = f"{PREFIX}CONFIG names {path}, and there is no such file."
+            raise ConfigError(msg)
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        msg = f"{path} cannot be read as TOML: {error}."
+        raise ConfigError(msg) from None
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for variable, text in environ.items():
+        name = variable.removeprefix(PREFIX).lower()
+        # Other software may own variables of this prefix (DRIFT_TEST_...): only options count,
+        # and what looks like a misspelt one.
+        if variable.startswith(PREFIX) and name != "config":
+            if name in Config.__struct_fields__:
+                given[name] = _from_text(name, text)
+            elif get_close_matches(name, Config.__struct_fields__, 1, 0.8):
+                raise ConfigError(_unknown(name, variable))
+    return given
+
+
+def _from_text(name: str, text: str) -> Any:
+    """Turn the text of a variable into what the option takes: `a,b` and `low=.1,high=.3`."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if name == "thresholds":
+        try:
+            return {level: float(share) for level, share in (part.split("=") for part in parts)}
+        except ValueError:
+            return text
+    return parts if name in SEQUENCES and text != "auto" else text
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Accept what people naturally write: a path object, one name for a sequence of one, a set."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if name in SEQUENCES and isinstance(value, str) and value != "auto":
+        return [value]
+    return sorted(value) if isinstance(value, set | frozenset) else value
+
+
+def _none(baseline: Any) -> Any:
+    if isinstance(baseline, os.PathLike):
+        return os.fspath(baseline)
+    return None if isinstance(baseline, str) and baseline == "" else baseline
+
+
+def _unknown(name: str, shown: str | None = None) -> str:
+    near = get_close_matches(name, Config.__struct_fields__, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"Unknown option {shown or name!r}.{hint} Known: {', '.join(Config.__struct_fields__)}."
+
+
+def _impossible(error: msgspec.ValidationError, given: Mapping[str, Any]) -> str:
+    what, _, where = str(error).partition(" - at ")
+    path = re.search(r"\$\.(\w+)", where)
+    name = path[1] if path else "an option"
+    value = "***" if name == "token" else repr(given.get(name))
+    what = f"{what[:1].lower()}{what[1:]}".replace("array", "sequence of names")
+    allowed = f"; allowed: {CHOICES[name]}" if name in CHOICES and "expected" not in what else ""
+    return f"{name}={value} is impossible: {what}{allowed}."

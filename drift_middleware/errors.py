@@ -16,7 +16,7 @@ class ConfigError(DriftError):
 
 
 class BaselineError(DriftError):
-    """A baseline cannot be read or has nothing to watch; the message names the file and the column."""
+    """A baseline cannot be read, or leaves nothing to watch; the message names file and column."""
 
 
 class StoreError(DriftError):

@@ -228,13 +228,15 @@ class SqliteTransaction:
     def pending_tallies(self) -> list[Tally]:
         """Return the tallies since the last check, one per time slice, oldest first."""
         merged: dict[int, Tally] = {}
-        for line in self._run("SELECT slice, requests, rows, counts FROM tallies ORDER BY slice"):
-            tally = Tally(*line[:3], msgspec.json.decode(line[3], type=list[int]))
-            known = merged.setdefault(tally.slice, tally)
-            if known is not tally:
-                known.requests += tally.requests
-                known.rows += tally.rows
-                known.counts = [a + b for a, b in zip(known.counts, tally.counts, strict=True)]
+        found = self._run("SELECT slice, requests, rows, counts FROM tallies ORDER BY slice")
+        for slice_, requests, rows, text in found:
+            tally = merged.setdefault(slice_, Tally(slice=slice_, requests=0, rows=0, counts=[]))
+            tally.requests += requests
+            tally.rows += rows
+            counts = msgspec.json.decode(text, type=list[int])
+            tally.counts = [
+                a + b for a, b in zip(tally.counts or [0] * len(counts), counts, strict=True)
+            ]
         return list(merged.values())
 
     def forget_tallies(self) -> None:

@@ -1,12 +1,12 @@
-"""Channels: each signal's rows, partitioned up to three ways, all of them side by side in flat arrays.
+"""Channels: the rows of each signal, partitioned up to three ways, side by side in flat arrays.
 
-Fixed once the baseline is cut; what moves from check to check is in `detector.State`.
+Fixed once the baseline is cut; what moves from check to check is in `state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from drift_middleware.drift.cells import Cells
 from drift_middleware.drift.signals import Layout, Signal
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64] | Floats
+Counts = NDArray[np.number[Any]]
 Kind = Literal["value", "missing", "unseen"]
 
 # Of the false-alarm budget: what all predictions share, and what a channel of shares gets.
@@ -41,7 +41,7 @@ class Channel(NamedTuple):
 
 
 def channels_of(cells: Cells) -> list[Channel]:
-    """Partition one signal's rows by value, by missing and, where there are such cells, by unseen."""
+    """Partition the rows of one signal by value, by missing and, where it can be, by unseen."""
     every, weights = range(len(cells)), np.array(cells.weights)
     known = [cell not in cells.novel for cell in every]
     own = [[cell] for cell in every]
@@ -97,13 +97,13 @@ def _share_tilts(weights: Floats) -> Floats:
 
 
 class Channels:
-    """The channels of all signals, flat: cells of a channel are neighbours, so are a signal's channels.
+    """The channels of all signals, flat: a signal's channels are neighbours, so are their cells.
 
     Attributes
     ----------
     names : list of str
         Of the signals.
-    kinds : list of str
+    kinds, is_value : list of str, bool array
         (channels,) `value`, `missing` or `unseen`.
     signal, first : int arrays
         (channels,) the signal of each channel; (signals,) the first channel of each signal.
@@ -138,13 +138,15 @@ class Channels:
             for channel in group
             for cell in channel.places
         ]
+        self.is_value = np.array([kind == "value" for kind in self.kinds])
         self._places = np.concatenate(places)
         self._starts = np.cumsum([0, *(len(cell) for cell in places[:-1])])
 
     @property
-    def is_value(self) -> NDArray[np.bool_]:
-        """(channels,) Is it a value channel?"""
-        return np.array([kind == "value" for kind in self.kinds])
+    def labels(self) -> list[str]:
+        """`signal:channel` of each channel."""
+        names = [self.names[signal] for signal in self.signal]
+        return [f"{name}:{kind}" for name, kind in zip(names, self.kinds, strict=True)]
 
     def counts(self, tallies: Counts) -> Floats:
         """Tallies (..., size) to counts in the cells of all channels (..., cells)."""
@@ -165,6 +167,13 @@ class Channels:
         """Maximum over the channels (channels,) of each signal (signals,)."""
         worst: Floats = np.maximum.reduceat(channels, self.first)
         return worst
+
+    def find(self, signals: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Cells and channels of some signals, signal by signal."""
+        channels = [np.flatnonzero(self.signal == signal) for signal in signals]
+        cells = [np.flatnonzero(self.signal[self.of] == signal) for signal in signals]
+        none = np.array([], np.int64)
+        return np.concatenate([none, *cells]), np.concatenate([none, *channels])
 
 
 def budget(signals: Sequence[Signal], channels: Channels) -> Floats:

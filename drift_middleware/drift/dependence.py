@@ -1,4 +1,4 @@
-"""Serial dependence: retries, bursts, one day's weather.  Rows that repeat each other count for less.
+"""Serial dependence: retries, bursts, one day's weather.  Rows that repeat each other count less.
 
 Heuristic (von Neumann 1941: mean square successive difference).  If rows are independent, the
 squared difference of two successive means, over its variance, averages 1; dependent rows make it
@@ -32,13 +32,13 @@ class Dependence(Struct, frozen=True, eq=False, array_like=True, forbid_unknown_
     variance: NDArray[np.float64]
     "(2 scales, 2 directions, channels) of successive means, relative to independent rows"
     last: NDArray[np.float64]
-    "(2 scales, 5, channels) rows, sums of two scores and of their squares, where last there were any"
+    "(2 scales, 5, channels) rows, sums of both scores and of their squares, where last were any"
     seen: NDArray[np.int64]
     "(2 scales, channels) slices and checks that had rows"
 
 
-def untroubled(channels: int) -> Dependence:
-    """Start without a past."""
+def no_past(channels: int) -> Dependence:
+    """Start knowing nothing: rows are taken as independent."""
     return Dependence(
         variance=np.ones((2, 2, channels)),
         last=np.zeros((2, 5, channels)),

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 
 from drift_middleware.drift.channels import Channels, Floats
 
+LEVELS = ("low", "medium", "high")
 Policy = Literal["moved", "psi"]
 
 THRESHOLDS: dict[str, tuple[float, float, float]] = {
@@ -43,7 +44,7 @@ class Effect(NamedTuple):
         return self.distance - Z * np.sqrt(self.live + self.baseline)
 
     def still(self) -> Floats:
-        """What is still there once the baseline's own error is allowed for; eases a level."""
+        """Give what is left once the baseline's own error is allowed for; it eases a level."""
         return self.distance - Z / 2 * np.sqrt(self.baseline)
 
 
@@ -85,12 +86,12 @@ def moved(channels: Channels, live: Floats, weights: Floats) -> Effect:
 
 
 def psi(channels: Channels, live: Floats, weights: Floats) -> Effect:
-    """Population stability index of the values that the baseline knows; shares as in `moved`.
+    """Give the stability index (PSI) of values that the baseline knows; of shares, as `moved`.
 
     Debiased to second order; its variance is the delta method's, plus the chi-square variance that
     remains when nothing changed (Yurdakul 2018: PSI ~ (1/N + 1/M) chi2 with cells - 1 degrees).
     """
-    known = channels.known
+    known, of_shares = channels.known, moved(channels, live, weights)
     live, weights = (live + 0.5) * known, weights * known
     rows = np.maximum(channels.total(live), TINY)
     against = np.maximum(channels.total(weights), TINY)
@@ -113,11 +114,30 @@ def psi(channels: Channels, live: Floats, weights: Floats) -> Effect:
         live=variance(q, log + 1 - 1 / ratio) / rows + by_chance,
         baseline=variance(p, log - 1 + ratio) / against,
     )
-    of_shares = moved(channels, live, weights)
     return Effect(*np.where(channels.is_value, of_values, of_shares))
 
 
 EFFECTS: dict[str, Callable[[Channels, Floats, Floats], Effect]] = {"moved": moved, "psi": psi}
+
+
+def ascending(policy: str, thresholds: Mapping[str, float] | None) -> tuple[float, ...]:
+    """Thresholds of the three levels of values, by default the policy's.
+
+    Raises
+    ------
+    ValueError
+        If the policy is unknown, or the thresholds are not three that ascend from above 0.
+    """
+    if policy not in EFFECTS:
+        msg = f"There is no policy {policy!r}; there are {', '.join(EFFECTS)}."
+        raise ValueError(msg)
+    if thresholds is None:
+        return THRESHOLDS[policy]
+    given = tuple(thresholds.get(level, 0.0) for level in LEVELS)
+    if set(thresholds) != set(LEVELS) or not 0 < given[0] < given[1] < given[2]:
+        msg = f"Thresholds {dict(thresholds)} must be low < medium < high, all above 0."
+        raise ValueError(msg)
+    return given
 
 
 def smallest_shift(
@@ -155,7 +175,7 @@ def smallest_shift(
     >>> {name: round(value, 2) for name, value in shift.items()}
     {'noticed': 0.08, 'low': 0.19, 'medium': 0.31, 'high': 0.57}
     """
-    levels = thresholds or dict(zip(("low", "medium", "high"), THRESHOLDS["moved"], strict=True))
+    levels = thresholds or dict(zip(LEVELS, THRESHOLDS["moved"], strict=True))
     variance = 1 / rows + 1 / live_rows
     nats = np.log(checks_per_false_alarm / weight) + np.log(12)
     shifts = {"noticed": float(np.sqrt(2 * nats * variance))}

@@ -47,6 +47,15 @@ class Bets(Struct, frozen=True, eq=False, array_like=True, forbid_unknown_fields
     "(bets, cells) rows since then"
 
 
+def no_bets(channels: int, cells: int) -> Bets:
+    """Start with nothing won."""
+    return Bets(
+        wealth=np.zeros((BETS, channels)),
+        begins=np.zeros((BETS, channels), np.int64),
+        segments=np.zeros((BETS, cells)),
+    )
+
+
 def log_urn(channels: Channels, rows: Floats, urn: Floats) -> Floats:
     """Give the log-probability of drawing `rows` (..., cells), in one given order, from Polya urns.
 

@@ -1,4 +1,4 @@
-"""Sources: a file or a table in memory as plain columns.  The only module of the room with pandas."""
+"""Sources: a file or a table in memory as columns.  Pandas is imported where a file needs it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,20 @@ import gzip
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from drift_middleware.drift.levels import level
+from drift_middleware.drift.columns import Columns, column_of, read_number, series_column
 from drift_middleware.errors import BaselineError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
-Column = NDArray[Any]
-Columns = dict[str, Column]
 
 DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 PARQUET = (".parquet", ".pq")
-# What people write for "no value" among numbers.  Among texts only the empty cell is missing.
-MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "-", "?", "."}
 # How files begin that are no CSV whatever their name says.
 MAGIC = {
     b"PAR1": "a Parquet file; name it .parquet",
@@ -65,8 +56,8 @@ def load_columns(source: str | Path | DataFrame | Mapping[str, Sequence[Any]]) -
     if isinstance(source, str | Path):
         return _read_file(Path(source).expanduser())
     if isinstance(source, Mapping):
-        return _same_length({str(name): _column(list(source[name])) for name in source})
-    if hasattr(source, "dtypes") and hasattr(source, "columns"):
+        return _same_length({str(name): column_of(source[name]) for name in source})
+    if hasattr(source, "iloc") and hasattr(source, "columns"):
         return _frame_columns(source, "the data frame")
     msg = (
         f"A baseline cannot be read from {type(source).__name__!r}; "
@@ -140,6 +131,7 @@ def _read_csv(path: Path, delimiter: str) -> Columns:
     exact: dict[str, Any] = {} if release >= (3, 1) else {"float_precision": "round_trip"}
     with _reading(path):
         names, delimiter = _scan(path, delimiter)
+        decimal = "," if delimiter == ";" else "."
         with _open(path) as text, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
@@ -152,11 +144,11 @@ def _read_csv(path: Path, delimiter: str) -> Columns:
                 na_values=[""],
                 # "a, b" in the header: the blanks after the commas are the file's style.
                 skipinitialspace=any(name.startswith(" ") for name in names[1:]),
-                decimal="," if delimiter == ";" else ".",
+                decimal=decimal,
                 low_memory=False,
                 **exact,
             )
-    return _frame_columns(frame, str(path), text_decimal="," if delimiter == ";" else ".")
+    return _frame_columns(frame, str(path), decimal=decimal)
 
 
 @contextmanager
@@ -202,7 +194,7 @@ def _scan(path: Path, delimiter: str) -> tuple[list[str], str]:
     if not rows:
         msg = f"{path}: has a header and no rows; some hundred are needed."
         raise BaselineError(msg)
-    if all(_parse(name, ".") is not None for name in names):
+    if all(read_number(name) is not None for name in names):
         msg = f"{path}: its first line is numbers; a header with column names is needed."
         raise BaselineError(msg)
     return names, delimiter
@@ -240,90 +232,14 @@ def _check_names(names: list[str], origin: str) -> None:
         raise BaselineError(msg)
 
 
-def _frame_columns(frame: DataFrame, origin: str, text_decimal: str | None = None) -> Columns:
-    """Give the columns of a data frame; `text_decimal` where its texts may be numbers (CSV)."""
-    names = [
-        ".".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns
-    ]
+def _frame_columns(frame: DataFrame, origin: str, *, decimal: str | None = None) -> Columns:
+    names = [_name(label) for label in frame.columns]
     _check_names(names, origin)
     return {
-        name: _series_column(frame.iloc[:, place], text_decimal) for place, name in enumerate(names)
+        name: series_column(frame.iloc[:, place], decimal=decimal)
+        for place, name in enumerate(names)
     }
 
 
-def _series_column(series: Series[Any], text_decimal: str | None) -> Column:
-    import pandas as pd
-
-    if series.dtype.kind in "iuf" and not isinstance(series.dtype, pd.CategoricalDtype):
-        return series.to_numpy(dtype=float, na_value=np.nan)
-    values = series.astype(object).where(series.notna(), None).tolist()
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        # Declared a category: its numbers are codes.
-        return _objects(level(_plain(value)) for value in values)
-    return _column(values, text_decimal)
-
-
-def _column(values: Sequence[Any], text_decimal: str | None = None) -> Column:
-    plain = [_plain(value) for value in values]
-    numbers = _numbers(plain, text_decimal)
-    return _objects(plain) if numbers is None else np.array(numbers, dtype=float)
-
-
-def _objects(values: Iterable[Any]) -> Column:
-    return np.fromiter(values, dtype=object)
-
-
-def _plain(value: Any) -> Any:
-    """Give a value as str, bool, int, float or None; leave what is nested as it is."""
-    if value is None or isinstance(value, str | bool | int | list | tuple | dict):
-        return value
-    if isinstance(value, float | Decimal):
-        return None if value != value else float(value)  # noqa: PLR0124 - NaN
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value)
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return value if isinstance(value, bytes | set | np.ndarray) else str(value)
-
-
-def _numbers(values: list[Any], text_decimal: str | None) -> list[float] | None:
-    """Read values as numbers, or None if one of them is none.
-
-    Texts that read as numbers count where the source has no types (CSV), or among real numbers.
-    """
-    real = text_decimal is not None
-    numbers = []
-    some = False
-    for value in values:
-        number = _parse(value, text_decimal or ".")
-        if number is None:
-            return None
-        numbers.append(number)
-        some = some or number == number  # noqa: PLR0124 - NaN
-        real = real or isinstance(value, int | float)
-    return numbers if (some and real) or all(value is None for value in values) else None
-
-
-def _parse(value: Any, decimal: str) -> float | None:
-    """Read one value as a number: NaN where it is missing, None where it is something else."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        try:
-            return float(value)
-        except OverflowError:
-            return np.inf if value > 0 else -np.inf
-    if value is None:
-        return np.nan
-    if not isinstance(value, str) or "_" in value:
-        return None
-    if value.strip().lower() in MISSING:
-        return np.nan
-    try:
-        return float(value.replace(decimal, "."))
-    except ValueError:
-        return None
+def _name(label: Any) -> str:
+    return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)

@@ -1,0 +1,109 @@
+"""What a server's answer says: which prediction belongs to which row, and its columns."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from drift_middleware.capture.records import CONTAINERS, dotted, kinds, transposed
+
+NO_ANSWER: Final = object()
+"""Stands for an answer that is absent, or is no object: a stream, a page, an image."""
+
+# Keys that servers put around their predictions, the surest first.
+WRAPPERS = ("predictions", "outputs", "results", "prediction", "output", "result")
+WRAPPING = frozenset(WRAPPERS)
+
+
+def join(answer: Any, rows: int) -> tuple[list[Any] | None, bool]:
+    """Find one prediction for each row of a request.
+
+    Returns
+    -------
+    predictions : list or None
+        As the server sent them, in the order of the rows.
+    unaligned : bool
+        There is an answer, but not one prediction for each row.
+    """
+    if answer is NO_ANSWER or answer is None:
+        return None, False
+    kind = type(answer)
+    while kind is dict and len(answer) == 1 and (key := next(iter(answer))) in WRAPPING:
+        answer = answer[key]
+        kind = type(answer)
+    if kind is list:
+        found = _from_list(answer, rows)
+    elif kind is dict:
+        found = _from_record(answer, rows)
+    else:
+        found = [answer] if rows == 1 else None
+    return found, found is None
+
+
+def _from_list(answers: list[Any], rows: int) -> list[Any] | None:
+    if len(answers) == rows:
+        return answers
+    if rows == 1 and (is_probabilities(answers) or is_ranking(answers)):
+        return [answers]
+    return None
+
+
+def _from_record(answer: dict[str, Any], rows: int) -> list[Any] | None:
+    columnar = transposed(answer)
+    if columnar is not None and len(columnar) == rows:
+        return columnar
+    # Beside other keys a list is the predictions when its length says so, or its protocol does.
+    for key in WRAPPERS:
+        inner = answer.get(key)
+        if type(inner) is dict and rows != 1:
+            inner = transposed(inner)
+        if type(inner) is list and (len(inner) == rows or key == "predictions"):
+            return _from_list(inner, rows)
+    return [answer] if rows == 1 else None
+
+
+def is_probabilities(values: list[Any]) -> bool:
+    """Tell whether a list is a probability vector: two or more numbers that sum to 1."""
+    # Labels [0, 1] sum to 1 too, but servers write probabilities as floats.
+    return (
+        len(values) > 1
+        and float in (of := kinds(values))
+        and of <= {float, int}
+        and all(0 <= value <= 1 for value in values)
+        and abs(sum(values) - 1) < 1e-3
+    )
+
+
+def is_ranking(values: list[Any]) -> bool:
+    """Tell whether a list holds the classes of one row, as `{"label": ..., "score": ...}`."""
+    return bool(values) and all(
+        type(value) is dict and "label" in value and type(value.get("score")) in (float, int)
+        for value in values
+    )
+
+
+def flatten(prediction: Any) -> dict[str, Any]:
+    """Name the scalars of one prediction; a list that is neither classes nor one value has none.
+
+    >>> flatten(0.93)
+    {'prediction': 0.93}
+    >>> flatten([0.1, 0.7, 0.2])
+    {'label': 1, 'confidence': 0.7}
+    """
+    kind = type(prediction)
+    if kind is dict:
+        return dotted(prediction)
+    if kind is list:
+        return _flatten_list(prediction)
+    return {"prediction": prediction}
+
+
+def _flatten_list(values: list[Any]) -> dict[str, Any]:
+    if is_probabilities(values):
+        confidence = max(values)
+        return {"label": values.index(confidence), "confidence": confidence}
+    if is_ranking(values):
+        top = max(values, key=lambda value: value["score"])
+        return dotted({"label": top["label"], "score": top["score"]})
+    if len(values) == 1 and type(values[0]) not in CONTAINERS:
+        return {"prediction": values[0]}  # Keras answers [[3.5], [4.0]] for two rows
+    return {}

@@ -1,0 +1,33 @@
+"""Which rows and columns are the model's: apps have other routes, and some take passwords."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from drift_middleware.schemas import Rows
+
+SECRET = re.compile(
+    r"pass(word|wd|phrase|code)|secret|token|api_?key|authorization|credential|cookie|session"
+    r"|card_?number|cvv|cvc|iban|ssn|social_security",
+    re.IGNORECASE,
+)
+
+
+def is_about(rows: Rows, features: Sequence[str]) -> bool:
+    """Say whether the rows have any of these columns: by name, or by number where positional."""
+    row = rows.features[0]
+    if isinstance(row, dict):
+        return any(name in row or name.partition(".")[0] in row for name in features)
+    return (len(row) if isinstance(row, list) else 1) == len(features)
+
+
+def is_secret(column: str) -> bool:
+    """Say whether a column's name is that of a secret, which is never learned from or kept.
+
+    Examples
+    --------
+    >>> [is_secret(name) for name in ("password", "user.api_key", "age", "passengers")]
+    [True, True, False, False]
+    """
+    return SECRET.search(column) is not None

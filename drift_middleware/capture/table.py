@@ -1,0 +1,194 @@
+"""Rows of many exchanges to one table by column: the last step before counting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from drift_middleware.capture.outputs import flatten
+from drift_middleware.capture.records import MOST_COLUMNS, dotted
+from drift_middleware.schemas import Rows, Table
+
+Records = list[dict[str, Any]]
+
+POSITIONS = tuple(f"x{position}" for position in range(MOST_COLUMNS))
+ABSENT = object()
+
+
+def tabulate(
+    batch: Sequence[Rows],
+    *,
+    features: Sequence[str] | None,
+    predictions: Sequence[str] | None,
+    at: Sequence[float],
+) -> Table:
+    """Lay the rows of many exchanges side by side.
+
+    Parameters
+    ----------
+    batch
+        In order of arrival; exchanges without rows are left out.
+    features, predictions
+        Names of the watched columns of each role, or None to take all that come.
+    at
+        Arrival of each exchange of the batch, seconds since the epoch.
+
+    Returns
+    -------
+    Table
+        Only with the columns that some row has, be it as null.  A watched feature that no request
+        of the batch has, but the answers have, is taken from these.
+    """
+    captured = [
+        (rows, when)
+        for rows, when in zip(batch, at, strict=True)
+        if rows.features and rows.skipped is None
+    ]
+    requests = [len(rows.features) for rows, _ in captured]
+    table = Table(rows=sum(requests), requests=requests, at=[when for _, when in captured])
+    inputs: list[Any] = []
+    answers: Records = []
+    for rows, _ in captured:
+        inputs += rows.features
+        found = rows.predictions
+        answers += [{}] * len(rows.features) if found is None else map(flatten, found)
+        table.predicted += [found is not None] * len(rows.features)
+    if captured:
+        requested = _requested(inputs, features, answers)
+        _add_features(table, requested, features, predictions)
+        _add_outputs(table, requested, answers, features, predictions)
+    return table
+
+
+class _Records:
+    """Rows by name."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+
+    def names(self) -> dict[str, None]:
+        return dict.fromkeys(chain.from_iterable(self.records))
+
+    def column(self, name: str) -> list[Any] | None:
+        """Give the values of one name, or None if no row has it."""
+        records = self.records
+        try:
+            # Every row has it, nearly always: then no bytecode is run per value.
+            return list(map(itemgetter(name), records))
+        except KeyError:
+            pass
+        if "." in name:
+            values = [_walk(record, name) for record in records]
+        else:
+            values = [record.get(name, ABSENT) for record in records]
+        if all(value is ABSENT for value in values):
+            return None
+        return [None if value is ABSENT else value for value in values]
+
+
+class _Positions:
+    """Rows that are all lists of one length, by the names of their positions."""
+
+    def __init__(self, rows: list[list[Any]], names: Sequence[str]) -> None:
+        self.columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=False))
+
+    def names(self) -> dict[str, None]:
+        return dict.fromkeys(self.columns)
+
+    def column(self, name: str) -> list[Any] | None:
+        return self.columns.get(name)
+
+
+def _walk(record: dict[str, Any], name: str) -> Any:
+    """Look a dotted name up, as it is or as a path into nested records."""
+    if name in record:
+        return record[name]
+    value: Any = record
+    for part in name.split("."):
+        if type(value) is not dict or part not in value:
+            return ABSENT
+        value = value[part]
+    return value
+
+
+def _requested(
+    inputs: list[Any], features: Sequence[str] | None, answers: Records
+) -> _Records | _Positions:
+    held = set(map(type, inputs))
+    if held != {dict}:
+        names = _names_of_positions(features, answers)
+        lengths = set(map(len, inputs)) if held == {list} else set()
+        if features is not None and len(lengths) == 1:
+            return _Positions(inputs, names.get(lengths.pop(), POSITIONS))
+        inputs = [_named(row, names) for row in inputs]
+    # To take all that comes is to take what is nested too.
+    return _Records(inputs if features is not None else list(map(dotted, inputs)))
+
+
+def _names_of_positions(
+    features: Sequence[str] | None, answers: Records
+) -> dict[int, Sequence[str]]:
+    """Name rows of as many values as there are watched features, or as the requests can have."""
+    if not features:
+        return {}
+    outputs = _Records(answers).names()
+    rest = [name for name in features if name not in outputs]
+    return {len(rest): rest, len(features): features}
+
+
+def _named(row: Any, names: dict[int, Sequence[str]]) -> dict[str, Any]:
+    if type(row) is dict:
+        return row
+    values = row if type(row) is list else [row]
+    return dict(zip(names.get(len(values), POSITIONS), values, strict=False))
+
+
+def _add_features(
+    table: Table,
+    requested: _Records | _Positions,
+    features: Sequence[str] | None,
+    predictions: Sequence[str] | None,
+) -> None:
+    if features is None:
+        reserved = frozenset(predictions or ())
+        features = [name for name in requested.names() if name not in reserved][:MOST_COLUMNS]
+    for name in features:
+        values = requested.column(name)
+        if values is not None:
+            table.columns[name] = values
+
+
+def _add_outputs(
+    table: Table,
+    requested: _Records | _Positions,
+    answers: Records,
+    features: Sequence[str] | None,
+    predictions: Sequence[str] | None,
+) -> None:
+    watched = list(table.columns) if features is None else features
+    if predictions is None:
+        # A name that the requests have too is an echo of them.
+        echoes = {*watched, *requested.names()}
+        room = max(0, MOST_COLUMNS - len(table.columns))
+        names = _Records(answers).names()
+        predictions = [name for name in names if name not in echoes][:room]
+    elif len(predictions) == 1:
+        echoes = set(watched)
+        answers = [_single(answer, predictions[0], echoes) for answer in answers]
+    promoted = [name for name in watched if name not in table.columns]
+    given = _Records(answers)
+    for name in (*predictions, *promoted):
+        values = given.column(name)
+        if values is not None:
+            table.columns[name] = values
+            table.outputs.add(name)
+
+
+def _single(answer: dict[str, Any], name: str, echoes: set[str]) -> dict[str, Any]:
+    """Give the only output the name of the only watched prediction."""
+    if name in answer or not answer:
+        return answer
+    own = [value for key, value in answer.items() if key not in echoes]
+    return {**answer, name: own[0]} if len(own) == 1 else answer

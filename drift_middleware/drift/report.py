@@ -1,0 +1,163 @@
+"""What is said of each signal: the verdict in the words and numbers that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from drift_middleware.drift.cells import Cells, Floats
+from drift_middleware.drift.detector import ChannelVerdict, Detector, Verdict
+from drift_middleware.drift.distances import distances
+from drift_middleware.drift.signals import Signal
+from drift_middleware.drift.state import State
+from drift_middleware.schemas import SEVERITIES, CellShare, Severity, SignalReport
+
+
+def severity(verdict: Verdict) -> Severity:
+    """Name the level of a signal."""
+    return SEVERITIES[verdict.level]
+
+
+def summary(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
+    """Say in a line per signal what the history keeps of a check."""
+    return {
+        verdict.name: {
+            "severity": severity(verdict),
+            "moved": round(verdict.worst.moved, 4),
+            "at_least": round(verdict.worst.at_least, 4),
+            "evidence": round(verdict.worst.evidence, 3),
+        }
+        for verdict in verdicts
+    }
+
+
+def signal_reports(
+    detector: Detector, state: State, *, captured: Collection[str], first_check: int
+) -> list[SignalReport]:
+    """Report on every signal whose column was captured, the most moved first.
+
+    Parameters
+    ----------
+    captured
+        Columns that traffic has shown.
+    first_check
+        Number of the check before the detector's first, which counts its own from 1.
+    """
+    reports = [
+        _report(signal, verdict, first_check)
+        for signal, verdict in zip(detector.signals, detector.verdict(state), strict=True)
+        if signal.column in captured
+    ]
+    return sorted(reports, key=lambda one: (-SEVERITIES.index(one.severity), -one.moved))
+
+
+def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
+    worst, value, missing = verdict.worst, verdict.channel("value"), verdict.channel("missing")
+    assert value is not None  # noqa: S101  # every signal has these two channels
+    assert missing is not None  # noqa: S101
+    cells, weights = signal.cells, np.array(signal.cells.weights)
+    found = distances(weights, value.live, _gaps(cells)) if value.live.sum() > 0 else {}
+    return SignalReport(
+        name=signal.name,
+        column=signal.column,
+        role=signal.role,
+        kind=signal.kind,
+        severity=severity(verdict),
+        moved=round(worst.moved, 4),
+        at_least=round(worst.at_least, 4),
+        evidence=round(worst.evidence, 3),
+        changed=worst.changed,
+        since_check=None if worst.since is None else first_check + worst.since,
+        rows=round(float(worst.live.sum())),
+        distances={name: round(here, 5) for name, (here, _) in found.items()},
+        by_chance={name: round(chance, 5) for name, (_, chance) in found.items()},
+        missing=(round(_baseline_missing(cells), 5), round(_share(missing.live), 5)),
+        unseen=round(_unseen(cells, value.live), 5),
+        cells=cell_shares(cells, value.live),
+        why=_why(cells, worst, value, missing),
+    )
+
+
+def cell_shares(cells: Cells, live: Floats) -> list[CellShare]:
+    """Compare the cells' shares of baseline and live rows; cells that look alike are one."""
+    shares: dict[str, CellShare] = {}
+    p, q = _shares(np.array(cells.weights)), _shares(live)
+    for label, baseline, now in zip(cells.labels(), p.tolist(), q.tolist(), strict=True):
+        # Several edges on one value, which many rows have, cut it into cells of one name.
+        cell = shares.setdefault(label, CellShare(label, 0.0, 0.0))
+        cell.baseline = round(cell.baseline + baseline, 5)
+        cell.live = round(cell.live + now, 5)
+    return list(shares.values())
+
+
+def _gaps(cells: Cells) -> Floats | None:
+    """Return the distances of successive cell means, in standard deviations of the baseline."""
+    if not cells.ordered or cells.spread == 0 or len(cells) < 2:
+        return None
+    return np.diff(np.array(cells.means)) / cells.spread
+
+
+def _why(
+    cells: Cells, worst: ChannelVerdict, value: ChannelVerdict, missing: ChannelVerdict
+) -> str:
+    if not worst.changed:
+        return "as in the baseline, as far as these rows can tell"
+    if worst.kind == "missing":
+        was, now = _baseline_missing(cells), _share(missing.live)
+        text = f"{_percent(now)} of rows have no value; {_percent(was)} had none in the baseline"
+    elif worst.kind == "unseen":
+        now = _unseen(cells, value.live)
+        text = f"{_percent(now)} of values are outside of all that the baseline showed"
+    else:
+        text = _what_moved(cells, value.live)
+    return text if worst.level else f"changed, too little to matter so far: {text}"
+
+
+def _what_moved(cells: Cells, live: Floats) -> str:
+    """Say which part moved: a side of the line, where that explains more than any one cell."""
+    shares = cell_shares(cells, live)
+    most = max(shares, key=lambda one: abs(one.live - one.baseline))
+    side = _side(cells, live) if cells.edges else None
+    if side is not None and abs(side.live - side.baseline) > abs(most.live - most.baseline):
+        most = side
+    where = most.cell if most.cell[:1] in "<>" else f"in {most.cell}"
+    return (
+        f"{_percent(most.live)} of rows are {where}; {_percent(most.baseline)} were in the baseline"
+    )
+
+
+def _side(cells: Cells, live: Floats) -> CellShare:
+    """Return the half line, above or below an edge, whose share grew most."""
+    p, q = _shares(np.array(cells.weights)), _shares(live)
+    below = (np.cumsum(q) - np.cumsum(p))[:-1]
+    edge = int(np.argmax(np.abs(below)))
+    at = f"{cells.edges[int(cells.keys[edge])]:.6g}"
+    was, now = float(np.cumsum(p)[edge]), float(np.cumsum(q)[edge])
+    if below[edge] > 0:
+        return CellShare(f"< {at}", was, now)
+    return CellShare(f"> {at}", 1 - was, 1 - now)
+
+
+def _shares(counts: Floats) -> Floats:
+    total = counts.sum()
+    return counts / total if total > 0 else np.zeros_like(counts)
+
+
+def _share(two_cells: Floats) -> float:
+    return float(_shares(two_cells)[1])
+
+
+def _unseen(cells: Cells, live: Floats) -> float:
+    return float(_shares(live)[list(cells.novel)].sum())
+
+
+def _baseline_missing(cells: Cells) -> float:
+    rows = cells.present + cells.missing
+    return cells.missing / rows if rows else 0.0
+
+
+def _percent(share: float) -> str:
+    digits = 1 if share >= 0.001 or share == 0 else 2
+    return f"{100 * share:.{digits}f} %"

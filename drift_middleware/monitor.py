@@ -1,0 +1,418 @@
+"""Monitor: one thread per process that drains, reads, writes, checks and publishes."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from drift_middleware.config import Config
+from drift_middleware.errors import StoreError
+from drift_middleware.inbox import Inbox, Item
+from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
+from drift_middleware.schemas import (
+    BaselineInfo,
+    CaptureReport,
+    Check,
+    CheckInfo,
+    Exchange,
+    Report,
+    Rows,
+    Severity,
+    SignalReport,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from drift_middleware.recorder import Batch, Recorder
+
+IDLE_SECONDS = 0.5
+"how soon an idle worker learns of the checks of others"
+GATHER_SECONDS = 0.1
+"how long requests are gathered before they are read together"
+RETRY_SECONDS = 1.0
+"between attempts to write into a buffer that failed"
+MAX_UNWRITTEN = 100_000
+"requests kept in memory while the buffer fails"
+
+
+class Monitor:
+    """Records features and predictions, and says whether they drift.  Needs no server.
+
+    Parameters
+    ----------
+    config
+        All options at once; or give them by name, as `Config.load` takes them.
+    clock
+        Seconds since the epoch.
+
+    Raises
+    ------
+    ConfigError, BaselineError, StoreError
+        At construction, never later.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        **options: Any,
+    ) -> None:
+        self.config = config or Config.load(**options)
+        self.headers: list[tuple[bytes, bytes]] = _headers("unknown", "unknown", "unknown", 0)
+        self._clock = clock
+        self._pid = 0
+        self._thread: threading.Thread | None = None
+        self._inbox = Inbox(self.config.max_queue_bytes)
+        self._recorder: Recorder | None = None
+        self._reason: str | None = None
+        if self.config.enabled:
+            self._recorder = self._prepare()
+            self._publish()
+            atexit.register(_close, weakref.ref(self))
+
+    def _prepare(self) -> Recorder:
+        """Load the baseline and try the buffer, so that what is wrong is said at start."""
+        from drift_middleware.buffer import SqliteStore
+        from drift_middleware.drift.baseline import Baseline
+        from drift_middleware.recorder import Recorder
+
+        config = self.config
+        baseline = None
+        if config.baseline is not None:
+            baseline = Baseline.open(
+                config.baseline,
+                predictions=config.predictions,
+                ignore=config.ignore,
+                ordered=config.ordered,
+            )
+        store = SqliteStore(
+            config.buffer, keep_rows=config.keep_rows, keep_checks=config.keep_checks
+        )
+        recorder = Recorder(config, baseline, store, self._clock)
+        recorder.open()
+        recorder.close()  # the thread opens its own: servers fork, a connection must not
+        return recorder
+
+    @property
+    def severity(self) -> Severity:
+        """The worst level of all signals at the last check."""
+        check = self._last_check()
+        return check.severity if check else "unknown"
+
+    def offer(self, item: Item) -> None:
+        """Queue an exchange, or count it dropped.  In the request: never waits, never raises."""
+        # The process, not a flag: a thread does not survive a fork, and servers fork at any time.
+        if self._pid != os.getpid():
+            self._start()
+        self._inbox.put(item)
+
+    def record(
+        self,
+        features: Mapping[str, Any] | Sequence[Any],
+        prediction: Any = None,
+    ) -> None:
+        """Record one row (a mapping or a sequence of values) and its prediction.
+
+        For queues, batch jobs and tests; a server's traffic comes through the middleware.
+        """
+        if self.config.enabled:
+            predictions = None if prediction is None else [prediction]
+            row = dict(features) if isinstance(features, Mapping) else list(features)
+            self.offer(_Record(self._clock(), Rows([row], predictions, "record")))
+
+    def drain(self, timeout: float = 5.0) -> bool:
+        """Wait until all that was offered so far is written; say whether it is."""
+        if not self.config.enabled:
+            return True
+        if self._pid != os.getpid():
+            self._start()
+        with self._rounds:
+            self._asked += 1
+            asked = self._asked
+            self._inbox.hurry()
+            return self._rounds.wait_for(lambda: self._answered >= asked, timeout)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write what is queued and stop the thread; a later offer starts it again."""
+        thread = self._thread
+        if self._pid == os.getpid() and thread is not None:
+            self._pid = 0
+            self._is_stopping.set()
+            self._inbox.hurry()
+            thread.join(timeout)
+            if not thread.is_alive():
+                self._thread = None
+
+    # What is known.  From any thread.
+
+    def report(self) -> Report:
+        """Build the report: of the last check, and of what was captured since."""
+        from drift_middleware import __version__
+
+        report = Report(status=self._status(), reason=self._reason, version=__version__)
+        if self._recorder is None:
+            return report
+        view = self._recorder.view
+        report.capture = self._capture(view.counters)
+        report.since = view.progress.since
+        check = view.progress.check
+        if check is not None:
+            report.severity, report.data = check.severity, check.data
+            report.prediction = check.prediction
+            report.check = CheckInfo(
+                check.number, check.at, check.requests, check.rows, check.milliseconds
+            )
+        if view.learned is not None:
+            report.learning = {"rows": view.learned, "needed": self.config.learn_rows}
+        if view.watch is not None:
+            baseline, captured = view.watch.baseline, view.progress.captured
+            report.baseline = BaselineInfo(
+                source=baseline.source,
+                rows=baseline.rows,
+                fingerprint=baseline.fingerprint,
+                smallest_shift=round(baseline.smallest_shift, 3),
+                left_out=baseline.left_out,
+            )
+            columns = dict.fromkeys(signal.column for signal in baseline.signals)
+            report.not_captured = [name for name in columns if name not in captured]
+            report.signals = self.signals()
+        return report
+
+    def signals(self) -> list[SignalReport]:
+        """Build the report of every signal that was captured."""
+        from drift_middleware.drift.report import signal_reports
+
+        view = self._recorder.view if self._recorder else None
+        if view is None or view.watch is None or view.state is None:
+            return []
+        return signal_reports(
+            view.watch.detector,
+            view.state,
+            captured=view.progress.captured,
+            first_check=view.progress.first_check,
+        )
+
+    def history(self, limit: int, before: int | None = None) -> list[Check]:
+        """Read the newest checks, newest first.  Raises StoreError."""
+        return self._recorder.store.history(limit, before) if self._recorder else []
+
+    def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """Read what the newest checks said of one signal, newest first.  Raises StoreError."""
+        return self._recorder.store.signal_history(name, limit) if self._recorder else []
+
+    def _status(self) -> Status:
+        if self._recorder is None:
+            return "off"
+        if self._reason is not None:
+            return "degraded"
+        if self._recorder.view.watch is None:
+            return "learning"
+        return "warming up" if self._last_check() is None else "watching"
+
+    def _capture(self, counters: Mapping[str, int]) -> CaptureReport:
+        prefix = "skipped:"
+        skipped = {k.removeprefix(prefix): n for k, n in counters.items() if k.startswith(prefix)}
+        plain = {
+            name: counters.get(name, 0)
+            for name in ("requests", "rows", "unaligned", "dropped", "errors")
+        }
+        lag = self._inbox.lag_seconds(self._clock())
+        return CaptureReport(**plain, skipped=skipped, lag_seconds=round(lag, 3))
+
+    def _last_check(self) -> Check | None:
+        return self._recorder.view.progress.check if self._recorder else None
+
+    # The thread.
+
+    def _start(self) -> None:
+        """Start the thread of this process, with locks of its own: a copied one may be held."""
+        with _STARTING:
+            if self._pid == os.getpid():
+                return
+            if self._thread is not None and self._thread.is_alive():
+                self._thread.join()  # it was told to stop, and has the buffer until it has
+            elif self._thread is not None:  # a copy from before a fork: what it had is its parent's
+                self._inbox = Inbox(self.config.max_queue_bytes)
+            self._rounds = threading.Condition()
+            self._asked = self._answered = 0
+            self._is_stopping = threading.Event()
+            self._counters: Counter[str] = Counter()
+            self._unwritten: list[Batch] = []
+            self._retry_at = 0.0
+            self._dropped = self._inbox.dropped
+            self._thread = threading.Thread(target=self._run, name="drift-monitor", daemon=True)
+            self._pid = os.getpid()
+            self._thread.start()
+
+    def _run(self) -> None:
+        assert self._recorder is not None  # noqa: S101  # no thread is started without
+        recorder, inbox, rounds = self._recorder, self._inbox, self._rounds
+        stopping = self._is_stopping
+        while True:
+            last = stopping.is_set()
+            asked = self._asked
+            self._round(recorder, inbox)
+            with rounds:
+                self._answered = asked
+                rounds.notify_all()
+            if last:
+                recorder.close()
+                return
+            if not stopping.is_set():
+                inbox.wait(IDLE_SECONDS, GATHER_SECONDS)
+
+    def _round(self, recorder: Recorder, inbox: Inbox) -> None:
+        """Write all that is queued, and take over what other processes wrote."""
+        try:
+            self._retry(recorder)
+            while items := inbox.take(recorder.remaining()):
+                self._write(recorder, self._read(items))
+                self._publish()
+            self._note_dropped(inbox)
+            if self._counters:
+                self._write(recorder, self._batch([], [], []))
+            if not self._unwritten:
+                recorder.refresh()
+                self._recover()
+        except StoreError as error:
+            self._degrade(str(error))
+        except Exception as error:  # noqa: BLE001  # the outermost loop: nothing may end the thread
+            self._counters["errors"] += 1
+            self._degrade(f"unexpected {type(error).__name__}: {error}")
+        self._publish()
+
+    def _read(self, items: Sequence[Item]) -> Batch:
+        """Turn what was queued into rows, and count what gives none."""
+        from drift_middleware.capture import read
+
+        kept, at, endpoints = [], [], []
+        for item in items:
+            content = item.unpack()
+            rows = read(content) if isinstance(content, Exchange) else content
+            if rows.skipped:
+                self._counters[f"skipped:{rows.skipped}"] += 1
+                continue
+            if rows.unaligned:
+                self._counters["unaligned"] += 1
+            kept.append(rows)
+            at.append(item.at)
+            is_exchange = isinstance(content, Exchange)
+            endpoints.append((content.route or content.path) if is_exchange else "")
+        return self._batch(kept, at, endpoints)
+
+    def _batch(self, rows: list[Rows], at: list[float], endpoints: list[str]) -> Batch:
+        from drift_middleware.recorder import Batch
+
+        counters, self._counters = dict(self._counters), Counter()
+        return Batch(rows, at, endpoints, counters)
+
+    def _write(self, recorder: Recorder, batch: Batch) -> None:
+        if self._unwritten:  # keep the order
+            self._keep(batch)
+            return
+        try:
+            recorder.write(batch)
+        except StoreError:
+            self._keep(batch)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            raise
+
+    def _keep(self, batch: Batch) -> None:
+        """Keep a batch in memory until the buffer is well again, or count it dropped."""
+        waiting = sum(len(one.rows) for one in self._unwritten)
+        if waiting + len(batch.rows) > MAX_UNWRITTEN:
+            self._counters.update(batch.counters)
+            self._counters["dropped"] += len(batch.rows)
+        else:
+            self._unwritten.append(batch)
+
+    def _retry(self, recorder: Recorder) -> None:
+        if self._unwritten and time.monotonic() >= self._retry_at:
+            try:
+                while self._unwritten:
+                    recorder.write(self._unwritten[0])
+                    del self._unwritten[0]
+            except StoreError:
+                self._retry_at = time.monotonic() + RETRY_SECONDS
+                raise
+            except Exception:
+                del self._unwritten[0]  # one that can never be written must not block the others
+                raise
+
+    def _note_dropped(self, inbox: Inbox) -> None:
+        new = inbox.dropped - self._dropped
+        if new:
+            self._dropped += new
+            self._counters["dropped"] += new
+            log(
+                logging.WARNING,
+                DROPPED,
+                f"{new} requests, the queue was full",
+                dropped=new,
+                reason="queue full",
+            )
+
+    def _degrade(self, reason: str) -> None:
+        if self._reason is None:  # say so once, not at every attempt
+            log(logging.ERROR, DEGRADED, reason, reason=reason)
+        self._reason = reason
+
+    def _recover(self) -> None:
+        if self._reason is not None:
+            self._reason = None
+            log(logging.INFO, RECOVERED)
+
+    def _publish(self) -> None:
+        check = self._last_check()
+        if check is not None:
+            self.headers = _headers(check.severity, check.data, check.prediction, check.number)
+
+
+_STARTING = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _STARTING  # noqa: PLW0603  # a lock that another thread held at the fork stays held
+    _STARTING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+class _Record(Struct):
+    """An `Item` that is rows already."""
+
+    at: float
+    rows: Rows
+    size: int = 0
+
+    def unpack(self) -> Rows:
+        return self.rows
+
+
+def _headers(severity: str, data: str, prediction: str, check: int) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-drift-severity", severity.encode()),
+        (b"x-drift-data", data.encode()),
+        (b"x-drift-prediction", prediction.encode()),
+        (b"x-drift-check", b"%d" % check),
+    ]
+
+
+def _close(reference: weakref.ref[Monitor]) -> None:
+    monitor = reference()
+    if monitor is not None:
+        with contextlib.suppress(Exception):
+            monitor.close(timeout=5)

@@ -71,7 +71,8 @@ class Monitor:
         self.config = config or Config.load(**options)
         self.headers: list[tuple[bytes, bytes]] = _headers("unknown", "unknown", "unknown", 0)
         self._clock = clock
-        self._pid = 0
+        self._is_running = False
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._inbox = Inbox(self.config.max_queue_bytes)
         self._recorder: Recorder | None = None
@@ -79,6 +80,7 @@ class Monitor:
         if self.config.enabled:
             self._recorder = self._prepare()
             self._publish()
+            _MONITORS.add(self)
             atexit.register(_close, weakref.ref(self))
 
     def _prepare(self) -> Recorder:
@@ -112,8 +114,7 @@ class Monitor:
 
     def offer(self, item: Item) -> None:
         """Queue an exchange, or count it dropped.  In the request: never waits, never raises."""
-        # The process, not a flag: a thread does not survive a fork, and servers fork at any time.
-        if self._pid != os.getpid():
+        if not self._is_running:
             self._start()
         self._inbox.put(item)
 
@@ -129,13 +130,13 @@ class Monitor:
         if self.config.enabled:
             predictions = None if prediction is None else [prediction]
             row = dict(features) if isinstance(features, Mapping) else list(features)
-            self.offer(_Record(self._clock(), Rows([row], predictions, "record")))
+            self.offer(_Record(Rows([row], predictions, "record")))
 
     def drain(self, timeout: float = 5.0) -> bool:
         """Wait until all that was offered so far is written; say whether it is."""
         if not self.config.enabled:
             return True
-        if self._pid != os.getpid():
+        if not self._is_running:
             self._start()
         with self._rounds:
             self._asked += 1
@@ -146,8 +147,8 @@ class Monitor:
     def close(self, timeout: float = 10.0) -> None:
         """Write what is queued and stop the thread; a later offer starts it again."""
         thread = self._thread
-        if self._pid == os.getpid() and thread is not None:
-            self._pid = 0
+        if self._is_running and thread is not None:
+            self._is_running = False
             self._is_stopping.set()
             self._inbox.hurry()
             thread.join(timeout)
@@ -236,14 +237,11 @@ class Monitor:
     # The thread.
 
     def _start(self) -> None:
-        """Start the thread of this process, with locks of its own: a copied one may be held."""
-        with _STARTING:
-            if self._pid == os.getpid():
+        with self._starting:
+            if self._is_running:
                 return
-            if self._thread is not None and self._thread.is_alive():
+            if self._thread is not None:
                 self._thread.join()  # it was told to stop, and has the buffer until it has
-            elif self._thread is not None:  # a copy from before a fork: what it had is its parent's
-                self._inbox = Inbox(self.config.max_queue_bytes)
             self._rounds = threading.Condition()
             self._asked = self._answered = 0
             self._is_stopping = threading.Event()
@@ -252,8 +250,15 @@ class Monitor:
             self._retry_at = 0.0
             self._dropped = self._inbox.dropped
             self._thread = threading.Thread(target=self._run, name="drift-monitor", daemon=True)
-            self._pid = os.getpid()
             self._thread.start()
+            self._is_running = True
+
+    def _forget_thread(self) -> None:
+        """Begin afresh in the child of a fork: thread and queue are the parent's, locks may be held."""
+        self._is_running = False
+        self._thread = None
+        self._inbox = Inbox(self.config.max_queue_bytes)
+        self._starting = threading.Lock()
 
     def _run(self) -> None:
         assert self._recorder is not None  # noqa: S101  # no thread is started without
@@ -276,7 +281,7 @@ class Monitor:
         """Write all that is queued, and take over what other processes wrote."""
         try:
             self._retry(recorder)
-            while items := inbox.take(recorder.remaining()):
+            while items := inbox.take(recorder.remaining(), self._clock()):
                 self._write(recorder, self._read(items))
                 self._publish()
             self._note_dropped(inbox)
@@ -379,24 +384,25 @@ class Monitor:
             self.headers = _headers(check.severity, check.data, check.prediction, check.number)
 
 
-_STARTING = threading.Lock()
+_MONITORS: weakref.WeakSet[Monitor] = weakref.WeakSet()
 
 
-def _renew_lock() -> None:
-    global _STARTING  # noqa: PLW0603  # a lock that another thread held at the fork stays held
-    _STARTING = threading.Lock()
+def _after_fork() -> None:
+    # Servers fork when they like, often after the app is built.
+    for monitor in _MONITORS:
+        monitor._forget_thread()  # noqa: SLF001  # of this module
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Record(Struct):
     """An `Item` that is rows already."""
 
-    at: float
     rows: Rows
-    size: int = 0
+    at: float = 0.0
+    size: int = 2000
 
     def unpack(self) -> Rows:
         return self.rows

@@ -78,6 +78,16 @@ def decode(body: bytes, headers: Headers) -> Any:
     """Decode a body, or raise SkipError; a RecursionError is the caller's to name."""
     if not body:
         raise SkipError(Reason.EMPTY)
+    if body[0] in b"{[":
+        # Nothing else parses as a whole JSON object or list, whatever the headers say of it.
+        try:
+            return _fast(body)
+        except ValueError:
+            pass
+    return _chosen(body, headers).decode(body, headers)
+
+
+def _chosen(body: bytes, headers: Headers) -> Codec:
     content_type = encoding = b""
     for name, value in headers:
         # Names come in any case; their length is the cheaper test.
@@ -88,8 +98,7 @@ def decode(body: bytes, headers: Headers) -> Any:
             encoding = value
     if encoding and encoding.strip().lower() != b"identity":
         raise SkipError(Reason.ENCODING)
-    codec = _declared(content_type) or _recognised(content_type, body)
-    return codec.decode(body, headers)
+    return _declared(content_type) or _recognised(content_type, body)
 
 
 # A service sees a handful of content types; the rest (multipart boundaries) fall out of the cache.

@@ -54,7 +54,7 @@ def _from_record(answer: dict[str, Any], rows: int) -> list[Any] | None:
     # Beside other keys a list is the predictions when its length says so, or its protocol does.
     for key in WRAPPERS:
         inner = answer.get(key)
-        if type(inner) is dict and rows != 1:
+        if type(inner) is dict:
             inner = transposed(inner)
         if type(inner) is list and (len(inner) == rows or key == "predictions"):
             return _from_list(inner, rows)

@@ -19,9 +19,10 @@ from drift_middleware.drift.fitting import (
     names_in,
     roles_of,
     signals_of,
+    variation_of,
 )
 from drift_middleware.drift.signals import Signal
-from drift_middleware.drift.sources import load_columns
+from drift_middleware.drift.sources import check_path, load_columns
 from drift_middleware.errors import BaselineError
 from drift_middleware.schemas import Role
 
@@ -108,10 +109,16 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             msg = f"{origin}: no column is left to watch ({reasons})."
             raise BaselineError(msg)
-        baseline = cls(
-            source=origin, rows=rows, columns=tuple(columns), signals=signals, left_out=left_out
+        shrink, tolerance = variation_of(signals, columns, seed) if ordered else ({}, {})
+        return cls(
+            source=origin,
+            rows=rows,
+            columns=tuple(columns),
+            signals=signals,
+            left_out=left_out,
+            shrink=shrink,
+            tolerance=tolerance,
         )
-        return _with_order(baseline, columns, seed) if ordered else baseline
 
     @classmethod
     def open(
@@ -140,7 +147,7 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
         baseline = source.without(names_in(ignore))
         if predictions == "auto":
             return baseline
-        return baseline.with_roles(roles_of(list(baseline.roles), predictions, baseline.source))
+        return baseline.with_roles(roles_of(baseline.columns, predictions, baseline.source))
 
     @classmethod
     def load(cls, path: str | Path) -> Baseline:
@@ -151,8 +158,10 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
         BaselineError
             There is none, it is cut short, or a newer version of this package wrote it.
         """
+        path = Path(path).expanduser()
+        check_path(path)
         try:
-            text = Path(path).read_bytes()
+            text = path.read_bytes()
             head = msgspec.json.decode(text, type=_Head)
             if head.type != TYPE:
                 msg = f"{path}: is not a saved baseline; Baseline.fit(...).save(path) writes one."
@@ -173,7 +182,7 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON; whoever reads meanwhile sees the old file or the new one, whole."""
-        path = Path(path)
+        path = Path(path).expanduser()
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
@@ -211,7 +220,7 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
     def smallest_shift(self) -> float:
         """Smallest mean shift of one ordered signal that can ever be noticed, in sd."""
         reached = reaches(self)
-        ordered = [signal.name for signal in self.signals if signal.kind == "ordered"]
+        ordered = [signal.name for signal in self.signals if signal.cells.spread > 0]
         return min(reached[name].noticed for name in ordered or reached)
 
     def extended(self, other: Baseline) -> Baseline:
@@ -231,8 +240,7 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
         )
 
     def with_roles(self, roles: Mapping[str, Role]) -> Baseline:
-        """Change what columns are; their cells stay, and so does the fingerprint."""
-        check_known("roles", roles, self.roles, self.source)
+        """Change what columns are, of those that are watched; the fingerprint stays."""
         signals = tuple(
             msgspec.structs.replace(signal, role=roles.get(signal.column, signal.role))
             for signal in self.signals

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drift_middleware.drift import dependence, effect, evidence
 from drift_middleware.drift.channels import Channels, Counts, Floats, Kind, budget
-from drift_middleware.drift.effect import Effect, Policy
+from drift_middleware.drift.effect import Effect, Level, Policy
 from drift_middleware.drift.evidence import Bets
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import Move, State
@@ -105,7 +105,7 @@ class Detector:
         *,
         checks_per_false_alarm: float = 10_000,
         policy: Policy = "moved",
-        thresholds: Mapping[str, float] | None = None,
+        thresholds: Mapping[Level, float] | None = None,
         guard: bool = True,
         tolerance: Mapping[str, float] | None = None,
         shrink: Mapping[str, float] | None = None,

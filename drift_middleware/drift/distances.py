@@ -102,7 +102,8 @@ def jensen_shannon(cut: Cut) -> tuple[float, float]:
     (0.558, 0.045)
     """
     middle = (cut.baseline + cut.live) / 2
-    divergence = _bits(cut.baseline, middle) + _bits(cut.live, middle)
+    # Equal shares may come out a rounding below 0.
+    divergence = max(_bits(cut.baseline, middle) + _bits(cut.live, middle), 0.0)
     return np.sqrt(divergence / 2), np.sqrt(cut.freedom * cut.variance / (8 * np.log(2)))
 
 

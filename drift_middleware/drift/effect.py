@@ -13,8 +13,9 @@ from scipy.special import ndtri
 
 from drift_middleware.drift.channels import Channels, Floats
 
-LEVELS = ("low", "medium", "high")
 Policy = Literal["moved", "psi"]
+Level = Literal["low", "medium", "high"]
+LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 
 THRESHOLDS: dict[str, tuple[float, float, float]] = {
     "moved": (0.05, 0.10, 0.20),
@@ -120,7 +121,7 @@ def psi(channels: Channels, live: Floats, weights: Floats) -> Effect:
 EFFECTS: dict[str, Callable[[Channels, Floats, Floats], Effect]] = {"moved": moved, "psi": psi}
 
 
-def ascending(policy: str, thresholds: Mapping[str, float] | None) -> tuple[float, ...]:
+def ascending(policy: str, thresholds: Mapping[Level, float] | None) -> tuple[float, ...]:
     """Thresholds of the three levels of values, by default the policy's.
 
     Raises
@@ -146,7 +147,7 @@ def smallest_shift(
     *,
     checks_per_false_alarm: float = 10_000,
     live_rows: float = 100_000,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Mapping[Level, float] | None = None,
 ) -> dict[str, float]:
     """Say what an ordered signal can show: the smallest shift of a normal mean, in sd.
 

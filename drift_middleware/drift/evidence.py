@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from drift_middleware.drift.channels import Channels, Floats
 
@@ -106,7 +106,9 @@ def play(channels: Channels, bets: Bets, rows: Floats, urn: Floats, number: int)
 
 def log_evidence(bets: Bets) -> Floats:
     """Logarithm (channels,) of the evidence: the mixture of what all bets have won."""
-    evidence: Floats = logsumexp(bets.wealth + LOG_MIX, axis=0)
+    won = bets.wealth + LOG_MIX
+    most = won.max(axis=0)
+    evidence: Floats = most + np.log(np.exp(won - most).sum(axis=0))
     return evidence
 
 

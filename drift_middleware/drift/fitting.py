@@ -9,13 +9,17 @@ from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drift_middleware.drift.cells import Cells, Floats, cut_levels, cut_numbers
 from drift_middleware.drift.columns import NESTED, Column, Columns
+from drift_middleware.drift.detector import Detector
 from drift_middleware.drift.levels import LONGEST, level
+from drift_middleware.drift.natural import natural_variation
 from drift_middleware.drift.signals import Signal
+from drift_middleware.drift.tally import Counter
 from drift_middleware.errors import BaselineError
-from drift_middleware.schemas import Role
+from drift_middleware.schemas import Role, Table
 
 Predictions = Literal["auto"] | str | Sequence[str]
 
@@ -25,6 +29,7 @@ TELLING = 50
 SURE = re.compile("predict(ion|ions|ed)|preds?|probabilit(y|ies)|probas?")
 # Only where nothing else is said: `score`, `output_0`.  A `credit_score` is mostly a feature.
 ALONE = re.compile("scores?|labels?|outputs?|confidences?")
+TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -111,6 +116,26 @@ def signals_of(
     return tuple(signals), left_out
 
 
+def variation_of(
+    signals: tuple[Signal, ...], columns: Columns, seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Learn `shrink` and `tolerance`, see `natural_variation`, from rows in time order."""
+    fine, coarse = (
+        np.concatenate([_blocks(signal, columns, seed, count) for signal in signals], axis=1)
+        for count in (40, 20)
+    )
+    return natural_variation(Detector(signals), fine, coarse)
+
+
+def _blocks(signal: Signal, columns: Columns, seed: int, count: int) -> NDArray[np.int64]:
+    """Tally one signal in each of `count` time blocks."""
+    values = columns[signal.column].tolist()
+    counter = Counter([signal], _rng(signal.name, seed + 1))
+    table = Table(len(values), {signal.column: values}, predicted=[True] * len(values))
+    places, _ = counter.place(table, [signal.column])
+    return np.array([counter.count(part) for part in np.array_split(places, count, axis=1)])
+
+
 def _rng(name: str, seed: int) -> np.random.Generator:
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:8])])
@@ -130,11 +155,17 @@ def _reason_to_leave_out(name: str, values: Column) -> str | None:
         return "its values number the rows" if _numbers_the_rows(values) else None
     if any(isinstance(value, NESTED) for value in values):
         return "it holds lists, objects or bytes"
-    texts = [value for value in values if isinstance(value, str)]
-    if texts and sum(map(len, texts)) > LONGEST * len(texts):
+    return _reason_in_texts([value for value in values if isinstance(value, str)])
+
+
+def _reason_in_texts(texts: list[str]) -> str | None:
+    distinct = set(texts)
+    if distinct and all(TIME.fullmatch(text) for text in distinct):
+        return "it holds dates or times, of which the next is always new"
+    if sum(map(len, texts)) > LONGEST * len(texts):
         return f"its texts are longer than {LONGEST} characters on average"
-    if len(texts) >= TELLING and len(set(texts)) == len(texts):
-        return "its values are all different (identifiers, times or free text)"
+    if len(texts) >= TELLING and len(distinct) == len(texts):
+        return "its values are all different (identifiers or free text)"
     return None
 
 

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def _same_length(columns: Columns) -> Columns:
 
 
 def _read_file(path: Path) -> Columns:
-    _check_path(path)
+    check_path(path)
     name = path.name.lower()
     try:
         if name.endswith(PARQUET):
@@ -94,7 +95,8 @@ def _read_file(path: Path) -> Columns:
     raise BaselineError(msg)
 
 
-def _check_path(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Raise a BaselineError, with the name that may be meant, unless there is such a file."""
     if path.is_dir():
         msg = f"{path}: is a directory; name the file in it."
         raise BaselineError(msg)
@@ -106,7 +108,7 @@ def _check_path(path: Path) -> None:
         msg = f"{path}: there is no such file (looked in {folder.resolve()}).{hint}"
         raise BaselineError(msg)
     if path.stat().st_size == 0:
-        msg = f"{path}: is empty; a header with column names and some hundred rows are needed."
+        msg = f"{path}: is empty; write it again."
         raise BaselineError(msg)
 
 
@@ -177,7 +179,7 @@ def _scan(path: Path, delimiter: str) -> tuple[list[str], str]:
     """Check what pandas would mend silently: names that occur twice, lines of another length."""
     _check_text(path)
     with _open(path) as text:
-        delimiter = _delimiter([line for line, _ in zip(text, range(2), strict=False)], delimiter)
+        delimiter = _delimiter(text, delimiter)
         text.seek(0)
         lines = csv.reader(text, delimiter=delimiter)
         names = next((line for line in lines if line), [])
@@ -213,15 +215,16 @@ def _check_text(path: Path) -> None:
         raise BaselineError(msg)
 
 
-def _delimiter(first_lines: list[str], usual: str) -> str:
-    """Keep the usual delimiter unless it splits nothing and another splits both lines alike."""
+def _delimiter(text: IO[str], usual: str) -> str:
+    """Keep the usual delimiter unless it splits no header, and another splits two lines alike."""
+    first = list(islice(filter(str.strip, text), 2))
 
-    def widths(delimiter: str) -> set[int]:
-        return {len(line) for line in csv.reader(first_lines, delimiter=delimiter)}
+    def widths(delimiter: str) -> list[int]:
+        return [len(line) for line in csv.reader(first, delimiter=delimiter)]
 
-    if widths(usual) != {1}:
+    if widths(usual)[:1] != [1]:
         return usual
-    others = (other for other in ",;\t|" if len(widths(other)) == 1 and widths(other) != {1})
+    others = (other for other in ",;\t|" if len(set(widths(other))) == 1 < widths(other)[0])
     return next(others, usual)
 
 

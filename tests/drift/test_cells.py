@@ -105,7 +105,9 @@ def test_a_constant_column_has_its_value_and_any_other():
     assert (cells.weights, cells.novel, cells.labels()) == ((30.5, 1), (1,), ["7", "never seen"])
 
 
-@pytest.mark.parametrize("cells", [cut([NAN] * 5), cut_levels([None] * 5)], ids=str)
+@pytest.mark.parametrize(
+    "cells", [cut([NAN] * 5), cut_levels([None] * 5)], ids=["numbers", "levels"]
+)
 def test_a_column_that_is_all_missing_has_one_cell(cells):
     assert (cells.weights, cells.novel, cells.present, cells.missing) == ((1,), (0,), 0, 5)
 

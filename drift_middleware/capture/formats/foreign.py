@@ -21,7 +21,9 @@ HOLDERS = frozenset(
         "messages",  # OpenAI chat
     }
 )
-MARKERS = HOLDERS | {"data", "inputs"}
+# These are nobody's features.
+NAMES = frozenset({"binData", "strData"})  # Seldon
+MARKERS = HOLDERS | NAMES | {"data", "inputs"}
 SELDON_ARRAYS = frozenset({"ndarray", "tensor", "tftensor"})
 TENSOR = frozenset({"name", "shape", "datatype"})
 
@@ -32,8 +34,12 @@ def read(decoded: Decoded) -> Rows | None:
     # The view's own isdisjoint walks the markers, which are fewer than the features.
     if type(body) is not dict or body.keys().isdisjoint(MARKERS):
         return None
-    holds = any(type(body.get(key)) in CONTAINERS for key in HOLDERS)
-    if holds or _is_seldon(body.get("data")) or _is_open_inference(body.get("inputs")):
+    if (
+        any(type(body.get(key)) in CONTAINERS for key in HOLDERS)
+        or not body.keys().isdisjoint(NAMES)
+        or _is_seldon(body.get("data"))
+        or _is_open_inference(body.get("inputs"))
+    ):
         raise SkipError(Reason.FORMAT)
     return None
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
 
-from drift_middleware.schemas import Exchange, Rows
+from drift_middleware.schemas import Rows
+from drift_middleware.tee import Seen
 
 
-class Item(Protocol):
-    """Something that becomes rows, later and elsewhere."""
-
-    at: float
-    "when it was taken from the queue, seconds since the epoch: its arrival, to a tenth of a second"
-    size: int
-    "bytes that it holds"
-
-    def unpack(self) -> Exchange | Rows:
-        """Give what it holds.  Called once, on the thread."""
-        ...
+OVERHEAD = 1000
+"bytes that a waiting exchange takes beside its bodies"
 
 
 class Inbox:
@@ -29,24 +21,26 @@ class Inbox:
     ----------
     max_bytes
         Past it the newest item is dropped and counted.
+    rouse
+        Called when there is something for a reader that sleeps, or was never started.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, rouse: Callable[[], None]) -> None:
         self.dropped = 0
+        self._rouse = rouse
         self._max_bytes = max_bytes
-        self._items: deque[Item] = deque()
+        self._items: deque[Seen | Rows] = deque()
         self._bytes = 0
         self._emptied_at = 0.0
-        self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._is_idle = False
+        self._is_idle = True
         self._is_urgent = False
 
-    def put(self, item: Item) -> None:
-        """Queue an item, or count it dropped.  Never waits, never raises."""
+    def put(self, item: Seen | Rows) -> None:
+        """Queue an exchange, or what is rows already, or count it dropped.  Never waits."""
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
-        held = self._bytes + item.size
+        held = self._bytes + item.size + OVERHEAD
         if held > self._max_bytes:
             self.dropped += 1
             return
@@ -55,17 +49,16 @@ class Inbox:
         if self._is_idle:
             self._is_idle = False
             self._wake.set()
+            self._rouse()
 
-    def take(self, limit: int, now: float) -> list[Item]:
-        """Remove up to so many of the oldest items, and note when."""
+    def take(self, limit: int, now: float) -> list[Seen | Rows]:
+        """Remove up to so many of the oldest items."""
         items = self._items
         taken = [items.popleft() for _ in range(min(limit, len(items)))]
-        self._bytes -= sum(item.size for item in taken)
+        self._bytes -= sum(item.size + OVERHEAD for item in taken)
         if not items:
             self._bytes = 0
             self._emptied_at = now
-        for item in taken:
-            item.at = now
         return taken
 
     def hurry(self) -> None:
@@ -73,6 +66,7 @@ class Inbox:
         self._is_urgent = True
         self._is_idle = False
         self._wake.set()
+        self._rouse()
 
     def wait(self, idle: float, gather: float) -> None:
         """Sleep until there is something, `idle` seconds at most; then let more come for `gather`.

@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from drift_middleware.config import Config
 from drift_middleware.errors import StoreError
-from drift_middleware.inbox import Inbox, Item
+from drift_middleware.inbox import Inbox
+from drift_middleware.tee import Seen
 from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
 from drift_middleware.schemas import (
     BaselineInfo,
@@ -74,7 +73,7 @@ class Monitor:
         self._is_running = False
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._inbox = Inbox(self.config.max_queue_bytes)
+        self.inbox = Inbox(self.config.max_queue_bytes, self._start)
         self._recorder: Recorder | None = None
         self._reason: str | None = None
         if self.config.enabled:
@@ -112,12 +111,6 @@ class Monitor:
         check = self._last_check()
         return check.severity if check else "unknown"
 
-    def offer(self, item: Item) -> None:
-        """Queue an exchange, or count it dropped.  In the request: never waits, never raises."""
-        if not self._is_running:
-            self._start()
-        self._inbox.put(item)
-
     def record(
         self,
         features: Mapping[str, Any] | Sequence[Any],
@@ -130,30 +123,27 @@ class Monitor:
         if self.config.enabled:
             predictions = None if prediction is None else [prediction]
             row = dict(features) if isinstance(features, Mapping) else list(features)
-            self.offer(_Record(Rows([row], predictions, "record")))
+            self.inbox.put(Rows([row], predictions, "record"))
 
     def drain(self, timeout: float = 5.0) -> bool:
         """Wait until all that was offered so far is written; say whether it is."""
         if not self.config.enabled:
             return True
-        if not self._is_running:
-            self._start()
+        self._start()
         with self._rounds:
             self._asked += 1
             asked = self._asked
-            self._inbox.hurry()
+            self.inbox.hurry()
             return self._rounds.wait_for(lambda: self._answered >= asked, timeout)
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what is queued and stop the thread; a later offer starts it again."""
         thread = self._thread
         if self._is_running and thread is not None:
-            self._is_running = False
             self._is_stopping.set()
-            self._inbox.hurry()
+            self.inbox.hurry()
             thread.join(timeout)
-            if not thread.is_alive():
-                self._thread = None
+            self._is_running = thread.is_alive()
 
     # What is known.  From any thread.
 
@@ -228,7 +218,7 @@ class Monitor:
             name: counters.get(name, 0)
             for name in ("requests", "rows", "unaligned", "dropped", "errors")
         }
-        lag = self._inbox.lag_seconds(self._clock())
+        lag = self.inbox.lag_seconds(self._clock())
         return CaptureReport(**plain, skipped=skipped, lag_seconds=round(lag, 3))
 
     def _last_check(self) -> Check | None:
@@ -237,32 +227,33 @@ class Monitor:
     # The thread.
 
     def _start(self) -> None:
+        """Start the thread of this process, if it does not run."""
+        if self._is_running:
+            return
         with self._starting:
             if self._is_running:
                 return
-            if self._thread is not None:
-                self._thread.join()  # it was told to stop, and has the buffer until it has
             self._rounds = threading.Condition()
             self._asked = self._answered = 0
             self._is_stopping = threading.Event()
             self._counters: Counter[str] = Counter()
             self._unwritten: list[Batch] = []
             self._retry_at = 0.0
-            self._dropped = self._inbox.dropped
+            self._dropped = self.inbox.dropped
             self._thread = threading.Thread(target=self._run, name="drift-monitor", daemon=True)
             self._thread.start()
             self._is_running = True
 
     def _forget_thread(self) -> None:
-        """Begin afresh in the child of a fork: thread and queue are the parent's, locks may be held."""
+        """Begin afresh in the child of a fork: thread and queue are its parent's."""
         self._is_running = False
         self._thread = None
-        self._inbox = Inbox(self.config.max_queue_bytes)
+        self.inbox = Inbox(self.config.max_queue_bytes, self._start)
         self._starting = threading.Lock()
 
     def _run(self) -> None:
         assert self._recorder is not None  # noqa: S101  # no thread is started without
-        recorder, inbox, rounds = self._recorder, self._inbox, self._rounds
+        recorder, inbox, rounds = self._recorder, self.inbox, self._rounds
         stopping = self._is_stopping
         while True:
             last = stopping.is_set()
@@ -281,8 +272,8 @@ class Monitor:
         """Write all that is queued, and take over what other processes wrote."""
         try:
             self._retry(recorder)
-            while items := inbox.take(recorder.remaining(), self._clock()):
-                self._write(recorder, self._read(items))
+            while items := inbox.take(recorder.remaining(), now := self._clock()):
+                self._write(recorder, self._read(items, now))
                 self._publish()
             self._note_dropped(inbox)
             if self._counters:
@@ -297,24 +288,27 @@ class Monitor:
             self._degrade(f"unexpected {type(error).__name__}: {error}")
         self._publish()
 
-    def _read(self, items: Sequence[Item]) -> Batch:
+    def _read(self, items: Sequence[Seen | Rows], now: float) -> Batch:
         """Turn what was queued into rows, and count what gives none."""
         from drift_middleware.capture import read
 
-        kept, at, endpoints = [], [], []
+        kept, endpoints = [], []
         for item in items:
-            content = item.unpack()
-            rows = read(content) if isinstance(content, Exchange) else content
+            endpoint = ""
+            if isinstance(item, Seen):
+                endpoint = item.endpoint
+                content = item.unpack(now, self.config.max_body_bytes)
+                rows = read(content) if isinstance(content, Exchange) else content
+            else:
+                rows = item
             if rows.skipped:
                 self._counters[f"skipped:{rows.skipped}"] += 1
                 continue
             if rows.unaligned:
                 self._counters["unaligned"] += 1
             kept.append(rows)
-            at.append(item.at)
-            is_exchange = isinstance(content, Exchange)
-            endpoints.append((content.route or content.path) if is_exchange else "")
-        return self._batch(kept, at, endpoints)
+            endpoints.append(endpoint)
+        return self._batch(kept, [now] * len(kept), endpoints)
 
     def _batch(self, rows: list[Rows], at: list[float], endpoints: list[str]) -> Batch:
         from drift_middleware.recorder import Batch
@@ -395,17 +389,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class _Record(Struct):
-    """An `Item` that is rows already."""
-
-    rows: Rows
-    at: float = 0.0
-    size: int = 2000
-
-    def unpack(self) -> Rows:
-        return self.rows
 
 
 def _headers(severity: str, data: str, prediction: str, check: int) -> list[tuple[bytes, bytes]]:

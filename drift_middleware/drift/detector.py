@@ -209,6 +209,7 @@ class Detector:
         calm = self._calm(state, segment, rows)
         ends = (calm >= CALM) & (state.calm < CALM)
 
+        # The recent rows catch a drift that grows, which the segment would dilute, or that shrinks.
         full = (ch.total(state.current) >= BLOCK)[ch.of]
         previous = np.where(full, state.current, state.previous)
         current = np.where(full, 0, state.current) + rows
@@ -240,6 +241,8 @@ class Detector:
         of_segment, of_recent = self._effects(state, self._segment(state.bets), recent)
         at_least = np.maximum(of_segment.at_least(), of_recent.at_least())
         level = np.maximum(state.level, self._reached(at_least)) * state.changed
+        # Raised on a bound, eased on an estimate: the gap between them keeps levels steady.
+        # Only the end of a drift frees a channel; a smaller drift has still changed.
         floor = self._reached(of_recent.still())
         ease = (ch.total(state.previous) > 0) & (floor < level)
         free = (state.calm >= CALM) & (floor == 0)

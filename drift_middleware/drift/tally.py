@@ -114,7 +114,8 @@ def numbers(column: list[Any]) -> Floats:
         x = np.array([_number(value) for value in column])
     if x.ndim != 1:  # every value is a list of the same length
         return np.full(len(column), np.nan)
-    return np.clip(x, -LARGEST, LARGEST)
+    clipped: Floats = np.clip(x, -LARGEST, LARGEST)
+    return clipped
 
 
 def _number(value: Any) -> float:

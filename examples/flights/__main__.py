@@ -12,7 +12,9 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+COMMAND = "python -m examples.flights"
 LOOK_EVERY = 200  # flights: as often as the app checks
 SECONDS_TO_START = 60
 UNKNOWN = ["time_hour", "score", "late"]  # before departure, that is; no request has these columns
@@ -40,7 +43,7 @@ FAMILIAR = (
     "First, more flights of January and February, new to the model and to the baseline. Nothing "
     "has changed, so nothing should be said:"
 )
-OCTOBER = "Now October. The same carriers, airports and routes, but it is warmer:"
+OCTOBER = "Now October. The same carriers from the same airports, but it is warmer:"
 
 
 @click.command()
@@ -56,10 +59,12 @@ def replay(port: int | None, buffer: Path | None, *, serve: bool) -> None:
     if buffer is None:
         buffer = Path(tempfile.mkdtemp(prefix="flights-")) / "drift.db"
     elif buffer.exists():
-        raise click.UsageError(f"{buffer} exists; a replay needs a new buffer.")
+        msg = f"{buffer} exists, and a replay begins with an empty buffer."
+        raise click.UsageError(msg)
+    buffer.parent.mkdir(parents=True, exist_ok=True)
     log = buffer.with_suffix(".log")
     say(INTRODUCTION)
-    with serving(port or free_port(), buffer, log) as (server, client):
+    with serving(free_port(port), buffer, log) as (server, client):
         familiar = send(client, "live_ok.csv", FAMILIAR)
         october = send(client, "live_sample.csv", OCTOBER)
         show_report(client)
@@ -96,18 +101,18 @@ def serving(
 
 def wait_until_ready(server: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
     began = time.monotonic()
-    click.echo("\nTraining the model and starting its server ... ", nl=False)
+    say("Training the model, starting its server ...")
     while True:
         try:
             client.get("/_drift").raise_for_status()
         except httpx.ConnectError:
             if server.poll() is not None:
-                raise failure(f"it ended with code {server.returncode}", log) from None
+                raise ended(server.returncode, log) from None
             if time.monotonic() - began > SECONDS_TO_START:
                 raise
             time.sleep(0.1)
         else:
-            click.echo(f"{time.monotonic() - began:.1f} s")
+            click.echo(f"Ready after {time.monotonic() - began:.1f} s: {client.base_url}")
             return
 
 
@@ -116,12 +121,16 @@ def wait(server: subprocess.Popen[bytes], log: Path) -> None:
         code = server.wait()
     except KeyboardInterrupt:
         return
-    raise failure(f"it ended with code {code}", log)
+    raise ended(code, log)
+
+
+def ended(code: int, log: Path) -> click.ClickException:
+    return failure(f"it ended with code {code}.", log)
 
 
 def failure(what: str, log: Path) -> click.ClickException:
     said = "\n".join(f"  {line}" for line in last_lines(log))
-    return click.ClickException(f"The server failed: {what}. The end of {log}:\n{said}")
+    return click.ClickException(f"The server failed: {what}\nThe end of {log}:\n{said}")
 
 
 def last_lines(log: Path, most: int = 10) -> list[str]:
@@ -133,15 +142,19 @@ def last_lines(log: Path, most: int = 10) -> list[str]:
         except ValueError:
             lines.append(line)
         else:
-            lines.append(f"{record['level']}: {record['message']}")
+            lines.append(f"{record['level']}: {record['message'].strip()}")
             lines += record.get("exc_info", "").splitlines()[-1:]
     return lines
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
+def free_port(wanted: int | None) -> int:
+    """Give the wanted port if nobody listens there, or any such."""
+    try:
+        with socket.create_server(("127.0.0.1", wanted or 0)) as found:
+            return int(found.getsockname()[1])
+    except OSError as error:
+        msg = f"Port {wanted}: {error.strerror}."
+        raise click.ClickException(msg) from error
 
 
 # The replay.
@@ -153,11 +166,13 @@ def send(client: httpx.Client, name: str, text: str) -> tuple[float, float]:
     say(text)
     click.echo(LINE.format("check", "sent", "X-Drift-Severity", "signals that moved"))
     probabilities: list[float] = []
-    # Where there is no terminal, there is no bar.
-    with tqdm(total=len(flights), unit=" flights", disable=None, leave=False, ncols=WIDTH) as bar:
-        for flight in requests(flights):
-            answer = client.post("/predict", json=flight).raise_for_status()
-            probabilities.append(answer.json()["probability"])
+    with (
+        ThreadPoolExecutor(4) as pool,
+        # Where there is no terminal, there is no bar.
+        tqdm(total=len(flights), unit=" flights", disable=None, leave=False, ncols=WIDTH) as bar,
+    ):
+        for probability in pool.map(partial(ask, client), requests(flights)):
+            probabilities.append(probability)
             bar.update()
             if len(probabilities) % LOOK_EVERY == 0:
                 with tqdm.external_write_mode():
@@ -165,7 +180,12 @@ def send(client: httpx.Client, name: str, text: str) -> tuple[float, float]:
     return sum(probabilities) / len(flights), float(flights["late"].mean())
 
 
-def requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
+def ask(client: httpx.Client, flight: dict[Any, Any]) -> float:
+    answer = client.post("/predict", json=flight).raise_for_status()
+    return float(answer.json()["probability"])
+
+
+def requests(flights: pd.DataFrame) -> list[dict[Any, Any]]:
     """Turn rows into requests.  JSON has no NaN: gaps are null."""
     known = flights.drop(columns=UNKNOWN).astype(object)
     return known.where(known.notna(), None).to_dict("records")
@@ -186,7 +206,7 @@ def show_check(client: httpx.Client) -> None:
 def show_report(client: httpx.Client) -> None:
     signals = client.get("/_drift").raise_for_status().json()["signals"]
     moved = [signal for signal in signals if signal["severity"] != "none"]
-    say(f"GET /_drift says of the {len(moved)} signals that moved, out of {len(signals)}:")
+    say(f"{len(moved)} of {len(signals)} signals moved. GET /_drift says how far, and why:")
     rows = [
         {
             "signal": signal["name"],
@@ -202,25 +222,26 @@ def show_report(client: httpx.Client) -> None:
 
 
 def show_labels(shares: dict[str, tuple[float, float]]) -> None:
-    say("What became of the flights, which nobody knew yet: in October the model is too hopeful.")
+    say(
+        "Whether a flight was late is known when it has landed; DriftMiddleware needs no such "
+        "labels. Here they bear it out: in October the model expects too few."
+    )
     rows = [
-        (month, f"{expected:.0%}", f"{late:.0%}") for month, (expected, late) in shares.items()
+        (months, f"{expected:.1%}", f"{late:.1%}") for months, (expected, late) in shares.items()
     ]
-    headers = ["flights of", "late, says the model", "were late"]
-    click.echo(tabulate(rows, headers=headers))
+    click.echo(tabulate(rows, headers=["flights of", "expected late", "were late"]))
 
 
 def show_where_to_look(buffer: Path, log: Path, client: httpx.Client, *, stays: bool) -> None:
     say("Where to look next:")
+    columns = "-c number -c at -c severity -c moved"
+    report = f"{client.base_url}/_drift, until Ctrl-C" if stays else f"{COMMAND} --serve"
     places = [
-        ("the buffer", f"sqlite-utils rows {buffer} checks --limit 3"),
-        ("the log", f"grep severity.changed {log}"),
-        ("the one line", "add_middleware(...) in examples/flights/app.py"),
+        ("the app", "examples/flights/app.py, and its one line add_middleware(...)"),
+        ("its log", f"grep 'severity changed' {log}"),
+        ("its buffer", f"sqlite-utils rows {buffer} checks {columns} -t"),
+        ("its report", report),
     ]
-    if stays:
-        places.append(("the report", f"{client.base_url}/_drift until Ctrl-C"))
-    else:
-        places.append(("the report", "python -m examples.flights --serve"))
     click.echo(tabulate(places, tablefmt="plain"))
 
 
@@ -229,8 +250,9 @@ def say(text: str) -> None:
 
 
 def coloured(severity: str, width: int = 0) -> str:
-    return click.style(f"{severity:<{width}}", fg=COLOURS.get(severity))
+    text = f"{severity:<{width}}"
+    return click.style(text, fg=COLOURS[severity]) if severity in COLOURS else text
 
 
 if __name__ == "__main__":
-    replay(prog_name="python -m examples.flights")
+    replay(prog_name=COMMAND)

@@ -22,6 +22,7 @@ from drift_middleware import DriftMiddleware
 DATA = Path(__file__).parent / "data"
 # To miss a flight costs more than to wait for one: warn from three in ten.
 WARN = 0.3
+Features = dict[Any, Any]
 
 
 class Flight(BaseModel):
@@ -54,15 +55,17 @@ def train() -> Pipeline:
         StandardScaler(),
         LogisticRegression(),
     )
-    return model.fit(_features(flights), flights["late"])
+    return model.fit(features_of(flights), flights["late"])
 
 
-def predict(flights: list[dict[str, Any]]) -> list[Answer]:
-    answers = []
-    for probability in model.predict_proba(flights)[:, 1].tolist():
-        said = "late" if probability >= WARN else "on time"
-        answers.append(Answer(prediction=said, probability=round(probability, 4)))
-    return answers
+def predict(flights: list[Features]) -> list[Answer]:
+    return [
+        Answer(
+            prediction="late" if probability >= WARN else "on time",
+            probability=round(probability, 4),
+        )
+        for probability in model.predict_proba(flights)[:, 1].tolist()
+    ]
 
 
 def baseline() -> pd.DataFrame:
@@ -70,14 +73,14 @@ def baseline() -> pd.DataFrame:
 
     Its answers, not the target `late`: drift compares the model with itself.
     """
-    flights = _features(pd.read_csv(DATA / "baseline.csv"))
+    flights = features_of(pd.read_csv(DATA / "baseline.csv"))
     answers = predict(flights)
     return pd.DataFrame(
         [flight | answer.model_dump() for flight, answer in zip(flights, answers, strict=True)]
     )
 
 
-def _features(flights: pd.DataFrame) -> list[dict[str, Any]]:
+def features_of(flights: pd.DataFrame) -> list[Features]:
     columns = flights[list(Flight.model_fields)].astype(object)
     return columns.where(columns.notna(), None).to_dict("records")
 

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from drift_middleware.drift.detector import Detector
 from drift_middleware.drift.effect import THRESHOLDS
-from tests.acceptance.trial import FULL, SIZES, check, rate, watch
+from tests.acceptance.trial import FULL, LEVELS, SIZES, check, rate, watch
 from tests.acceptance.world import COLUMNS, SLICES, World
 
 NORMAL = COLUMNS[:1] * 8
@@ -69,7 +69,7 @@ def overstated(size):
                 detector = Detector(world.signals, policy=policy)
                 reached.extend((watch(detector, tallies).level >= level).any(axis=0))
             where = f"baseline of {baseline}, 200 checks of {rows}"
-            yield rate(f"{policy} = {threshold} exactly, {where}: level {level}", reached, 0.05)
+            yield rate(f"{policy} = {threshold} exactly, {where}: {LEVELS[level]}", reached, 0.05)
 
 
 MEASURES = [overstated]

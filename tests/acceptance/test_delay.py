@@ -94,7 +94,8 @@ def delays(size):
                 others.append(np.delete(trace.level, column, axis=1).any())
             where = f"baseline of {baseline}, checks of {rows}"
             for step, values, bar in zip(STEPS, np.transpose(found), change.bars, strict=True):
-                yield median(f"{change}, {where}: rows to {step}", values, bar)
+                if bar < NEVER:
+                    yield median(f"{change}, {where}: rows to {step}", values, bar)
     yield rate("while one signal changes: a level of any other", others, 0.02)
 
 

@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from drift_middleware.drift.detector import Detector
 from drift_middleware.drift.natural import natural_variation
-from tests.acceptance.trial import FULL, SIZES, Finding, check, median, rate, watch
+from tests.acceptance.trial import FULL, LEVELS, SIZES, Finding, check, median, rate, watch
 from tests.acceptance.world import COLUMNS, World
 
 FEW = COLUMNS[:10]
@@ -47,7 +47,8 @@ def quiet(size):
             tallies = world.tallies(world.places(latent[BASELINE:]), ROWS)
             for name, detector in zip(found, detectors(world), strict=True):
                 found[name].append((watch(detector, tallies).level >= level).any())
-        what = f"{draw.__name__} {by} in baseline and traffic, 80 checks of 500: level {level}"
+        what = f"{draw.__name__} {by} in baseline and traffic, 80 checks of 500:"
+        what = f"{what} {LEVELS[level]} or more"
         yield rate(f"{what}, ordered", found["ordered"], bar)
         if draw is season:
             plain = np.array(found["plain"], float)

@@ -12,6 +12,7 @@ from scipy.stats import beta
 
 from drift_middleware.drift.detector import Detector
 
+LEVELS = ("none", "low", "medium", "high")
 REDUCED, FULL = "reduced", "full"
 Size = Literal["reduced", "full"]
 SIZES = [

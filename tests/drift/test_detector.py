@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drift_middleware.drift import dependence, effect, evidence
+from drift_middleware.drift import dependence
 from drift_middleware.drift.cells import cut_levels, cut_numbers
-from drift_middleware.drift.channels import Channels
 from drift_middleware.drift.detector import Detector, carry
 from drift_middleware.drift.natural import natural_variation
 from drift_middleware.drift.signals import Signal
@@ -105,43 +104,6 @@ def test_an_ordered_baseline_gives_the_golden_shrink_and_tolerance():
     assert shrink == pytest.approx(golden["shrink"], abs=1e-9)
     assert tolerance == pytest.approx(golden["tolerance"], abs=1e-9)
     assert tolerance["normal:value"] > 0.1, "the season that was put into it"
-
-
-def test_the_urn_is_a_law_of_ordered_draws_and_the_bets_are_fair():
-    channels = Channels([Signal("x", "x", "feature", cut_levels(["a", "a", "b"]))], {})
-    urn, learned = np.array([2.5, 0.5, 2, 4, 1, 3, 0.5]), np.array([0, 1.5, 3, 2, 2, 0.0, 7])
-    for channel, cells in enumerate([slice(0, 3), slice(3, 5), slice(5, 7)]):
-        probability, e_values = 0.0, np.zeros(evidence.BETS)
-        for draws in product(range(cells.start, cells.stop), repeat=4):
-            rows = np.bincount(draws, minlength=7).astype(float)
-            law = np.exp(evidence.log_urn(channels, rows, urn)[channel])
-            bets = np.exp(evidence.log_e_values(channels, rows, urn, learned)[:, channel])
-            probability += law
-            e_values += law * bets
-        assert probability == pytest.approx(1)
-        assert e_values == pytest.approx(1), "and every bet is fair under it"
-
-
-@pytest.mark.parametrize("decimals", [9, 0], ids=["no ties", "heavy ties"])
-def test_each_bet_is_fair_whatever_the_distribution(decimals):
-    rng = np.random.default_rng(7)
-    watched = [
-        Signal(f"x{i}", f"x{i}", "feature", cut_numbers(sample.round(decimals), rng))
-        for i, sample in enumerate(rng.lognormal(2, 1, (4000, 60)))
-    ]
-    counter, fresh = Counter(watched, rng), rng.lognormal(2, 1, (4000, 3)).round(decimals)
-    table = Table(rows=3, columns={f"x{i}": list(row) for i, row in enumerate(fresh)})
-    table.predicted = [True] * 3
-    places, _ = counter.place(table, list(table.columns))
-    channels = Channels(watched, {})
-    rows = channels.counts(counter.count(places))
-    nothing = np.zeros_like(channels.baseline)
-    e_values = np.exp(evidence.log_e_values(channels, rows, channels.baseline, nothing))
-    for kind in ("value", "unseen"):
-        chosen = e_values[:, np.array(channels.kinds) == kind]
-        error = chosen.std(axis=1) / np.sqrt(chosen.shape[1])
-        assert (np.abs(chosen.mean(axis=1) - 1) < 4 * error).all()
-        assert (chosen.std(axis=1) > 0.01).all(), "the bets are bets"
 
 
 @settings(max_examples=25, deadline=None)
@@ -369,16 +331,6 @@ def test_the_budget_is_spent_once():
     assert Detector(watched[-1:]).weight.sum() == pytest.approx(1)
 
 
-def test_psi_with_many_rows_is_the_textbooks():
-    p, q = np.array([50_000.5, 30_000.5, 20_000.5]), np.array([3e7, 3e7, 4e7])
-    levels = ["a"] * 50_000 + ["b"] * 30_000 + ["c"] * 20_000
-    channels = Channels([Signal("x", "x", "feature", cut_levels(levels))], {})
-    live = np.concatenate([q, [0.0], [1.0, 0.0], [1.0, 0.0]])
-    found = effect.psi(channels, live, channels.baseline)
-    p, q = p / p.sum(), q / q.sum()
-    assert found.distance[0] == pytest.approx(np.sum((q - p) * np.log(q / p)), abs=1e-4)
-
-
 def test_the_policy_decides_what_levels_are_about():
     rng = np.random.default_rng(19)
     watched = signals(rng, names=["score"], rows=5000)
@@ -409,11 +361,3 @@ def test_repeated_rows_count_less_under_the_guard():
             state = detector.check(state, 20 * tallies(watched, rng, 50))
         alarms[guard] = detector.verdict(state)[0].level
     assert alarms == {True: 0, False: 1}
-
-
-def test_more_baseline_or_more_rows_show_smaller_shifts():
-    few, many = effect.smallest_shift(300, 0.07), effect.smallest_shift(50_000, 0.07)
-    assert list(few) == ["noticed", "low", "medium", "high"]
-    assert all(many[name] < few[name] for name in few)
-    brief = effect.smallest_shift(300, 0.07, live_rows=3, thresholds={"low": 0.5})
-    assert brief["low"] == np.inf

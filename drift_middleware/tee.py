@@ -1,0 +1,145 @@
+"""What passed by in one request, and how it becomes an Exchange, later and on another thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from drift_middleware.schemas import Exchange, Headers, Rows
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Scope
+
+NOT_READ = "body not read by the app"
+
+
+class Pieces:
+    """A body that comes in pieces, kept up to a limit: an endless one takes no memory."""
+
+    __slots__ = ("_chunks", "_limit", "is_queued", "is_whole", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._chunks: list[bytes] = []
+        self._limit = limit
+        self.size = 0
+        self.is_whole = False
+        self.is_queued = False
+
+    def add(self, message: Message) -> None:
+        """Add what one message holds; after the last one nothing changes."""
+        if self.is_whole or "body" not in message:
+            self.is_whole |= message["type"] == "http.response.body" and not message.get(
+                "more_body"
+            )
+            return
+        self.is_whole = not message.get("more_body")
+        self.size += len(message["body"])
+        if self.size <= self._limit:
+            self._chunks.append(message["body"])
+        else:
+            self._chunks.clear()
+
+    def join(self) -> bytes | None:
+        """Return the body, or None if it was over the limit."""
+        return b"".join(self._chunks) if self.size <= self._limit else None
+
+
+def gather(known: Message | Pieces | None, message: Message, limit: int) -> Message | Pieces:
+    """Add a message to what is known of a body: nothing, its first message, or its pieces."""
+    if isinstance(known, Pieces):
+        known.add(message)
+        return known
+    if known is not None and not known.get("more_body"):
+        return known  # it was whole; this is a disconnect, a trailer, or a server's empty frame
+    pieces = Pieces(limit)
+    if known is not None:
+        pieces.add(known)
+    pieces.add(message)
+    return pieces
+
+
+class Seen(Struct, gc=False):
+    """References to one exchange that went by, as it waits in the inbox.
+
+    Not the scope: an app hangs all that a request needs on it, and it would live as long.
+    """
+
+    method: str
+    path: str
+    route: Any
+    query: bytes
+    request_headers: Headers
+    asked: Any
+    "the message that the app read, or its `Pieces`"
+    status: int
+    response_headers: Headers
+    answer: Any
+    "the message that the app sent, its `Pieces`, or None where the server found it elsewhere"
+    size: int
+    "bytes of both bodies"
+
+    @property
+    def endpoint(self) -> str:
+        """The path template that the app matched, or the path where it says none."""
+        return getattr(self.route, "path", None) or self.path
+
+    def unpack(self, at: float, limit: int) -> Exchange | Rows:
+        """Build the exchange, or say why there is none."""
+        if not _is_whole(self.asked):
+            return Rows(skipped=NOT_READ)
+        body, answer = _join(self.asked, limit), _join(self.answer, limit)
+        return Exchange(
+            self.method,
+            self.path,
+            getattr(self.route, "path", None) or "",
+            self.query,
+            self.request_headers,
+            body or b"",
+            self.status,
+            self.response_headers,
+            answer or b"",
+            at=at,
+            truncated=body is None or answer is None,
+        )
+
+
+def seen(scope: Scope, path: str, asked: Any, status: int, headers: Headers, answer: Any) -> Seen:
+    """Note an exchange: what was asked and answered, as messages or as `Pieces` of them."""
+    try:
+        size = len(asked["body"]) + len(answer["body"])
+    except (KeyError, TypeError):  # in pieces, without a body, or not read at all
+        size = weigh(asked) + weigh(answer)
+    return Seen(
+        scope["method"],
+        path,
+        scope.get("route"),
+        scope.get("query_string", b""),
+        scope.get("headers", []),
+        asked,
+        status,
+        headers,
+        answer,
+        size,
+    )
+
+
+def weigh(body: Message | Pieces | None) -> int:
+    """Return the bytes that a body holds."""
+    if isinstance(body, Pieces):
+        return min(body.size, body._limit)  # noqa: SLF001  # of this module
+    return 0 if body is None else len(body.get("body", b""))
+
+
+def _is_whole(body: Message | Pieces | None) -> bool:
+    if isinstance(body, Pieces):
+        return body.is_whole
+    return body is not None and "body" in body and not body.get("more_body")
+
+
+def _join(body: Message | Pieces | None, limit: int) -> bytes | None:
+    """Return a body, or None if it is over the limit."""
+    if isinstance(body, Pieces):
+        return body.join()
+    whole: bytes = b"" if body is None else body.get("body", b"")
+    return whole if len(whole) <= limit else None

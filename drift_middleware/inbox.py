@@ -9,7 +9,6 @@ from collections.abc import Callable
 from drift_middleware.schemas import Rows
 from drift_middleware.tee import Seen
 
-
 OVERHEAD = 1000
 "bytes that a waiting exchange takes beside its bodies"
 

@@ -14,7 +14,7 @@ from drift_middleware.config import Config
 from drift_middleware.logger import LOGGER
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Headers, Rows
-from drift_middleware.tee import Pieces, Seen, gather, seen, weigh
+from drift_middleware.tee import gather, is_complete, is_queued, seen
 from drift_middleware.web import Routes
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ class DriftMiddleware:
             raise
         self._is_enabled = config.enabled
         self._routes = Routes(self.monitor, route=config.route, token=config.token)
-        self._limit = config.max_body_bytes
         patterns = "|".join(translate(pattern) for pattern in config.paths)
         self._pattern = re.compile(patterns) if patterns else None
         # Paths that are captured, as they come: one look-up in the request decides it all.
@@ -79,7 +78,8 @@ class DriftMiddleware:
         except KeyError:
             scope["state"] = {"drift": monitor}
         path = scope["path"]  # now: a router may rewrite it
-        if path not in self._captured and not self._decide(scope):
+        is_new = path not in self._captured
+        if is_new and not self._is_captured(scope):
             await self._stamp(scope, receive, send)
             return
 
@@ -92,7 +92,7 @@ class DriftMiddleware:
         async def tee_receive() -> Message:
             nonlocal asked
             message = await receive()
-            asked = message if asked is None else gather(asked, message, self._limit)
+            asked = message if asked is None else gather(asked, message, monitor.max_body_bytes)
             return message
 
         # No coroutine: it hands back the server's own, which saves a frame on every message.
@@ -100,67 +100,58 @@ class DriftMiddleware:
             nonlocal answer, headers, status
             if message["type"] == "http.response.start":
                 # A copy: apps reuse it, and may give their headers as a one-shot iterator.
-                headers = [*message.get("headers", ())]
-                for name, _ in headers:
-                    if name in NAMES:
-                        headers = _without_ours(headers)
-                        break
-                headers += monitor.headers
+                headers = [*message.get("headers", ()), *monitor.headers]
                 status = message["status"]
                 message = {**message, "headers": headers}
             elif answer is None and status and not message.get("more_body"):
                 answer = message
                 # Before the client has its answer, so that it is counted when the client asks.
-                try:
-                    size = len(asked["body"]) + len(message["body"])
-                except (KeyError, TypeError):
-                    size = weigh(asked) + weigh(message)
-                monitor.inbox.put(
-                    Seen(
-                        scope["method"],
-                        path,
-                        scope.get("route"),
-                        scope["query_string"],
-                        scope["headers"],
-                        asked,
-                        status,
-                        headers,
-                        message,
-                        size,
-                    )
-                )
+                monitor.inbox.put(seen(scope, path, asked, status, headers, message))
             elif status:
-                answer = gather(answer, message, self._limit)
-                if type(answer) is Pieces and answer.is_whole and not answer.is_queued:
-                    answer.is_queued = True
+                answer = gather(answer, message, monitor.max_body_bytes)
+                if is_complete(answer):
                     monitor.inbox.put(seen(scope, path, asked, status, headers, answer))
             return send(message)
 
-        failure = NO_ANSWER
         try:
-            await self.app(scope, tee_receive, tee_send)
+            await self.app(scope, tee_receive, self._first(path, tee_send) if is_new else tee_send)
         except BaseException as error:
-            failure = RAISED if isinstance(error, Exception) else HUNG_UP
-            status = 0
+            if not is_queued(answer):
+                reason = RAISED if isinstance(error, Exception) else HUNG_UP
+                monitor.inbox.put(Rows(skipped=reason))
             raise
-        finally:
-            if answer is None or (type(answer) is Pieces and not answer.is_queued):
-                if status:  # such as an answer that the server took from a file
-                    monitor.inbox.put(seen(scope, path, asked, status, headers, answer))
-                else:
-                    monitor.inbox.put(Rows(skipped=failure))
+        if not is_queued(answer):
+            ended = seen(scope, path, asked, status, headers, answer)
+            monitor.inbox.put(ended if status else Rows(skipped=NO_ANSWER))
 
-    def _decide(self, scope: Scope) -> bool:
-        """Decide whether a path that is new is captured."""
-        path = scope["path"]
+    def _is_captured(self, scope: Scope) -> bool:
+        """Decide on a request whose path was not seen to be captured yet."""
         if scope["method"] not in CAPTURED_METHODS or self._routes.owns(scope):
             return False
-        if self._pattern is not None and not self._pattern.match(path):
-            return False
+        return self._pattern is None or self._pattern.match(scope["path"]) is not None
+
+    def _first(self, path: str, send: Send) -> Send:
+        """Look at the first answers of a path: does the app set headers of our names itself?
+
+        Such an app (it is wrapped twice, or hands on what another server says) has them replaced;
+        all others are spared the search.
+        """
+
+        def replace(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ())]
+                kept = _without_ours(headers)
+                message = {**message, "headers": kept}
+                if len(kept) == len(headers):
+                    self._remember(path)
+            return send(message)
+
+        return replace
+
+    def _remember(self, path: str) -> None:
         if len(self._captured) >= MAX_PATHS:  # a path for every id: forget, to keep memory flat
             self._captured.clear()
         self._captured.add(path)
-        return True
 
     async def _stamp(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is not captured: the app's, or ours."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from drift_middleware.config import Config
 from drift_middleware.errors import StoreError
 from drift_middleware.inbox import Inbox
-from drift_middleware.tee import Seen
 from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
 from drift_middleware.schemas import (
     BaselineInfo,
@@ -30,6 +29,7 @@ from drift_middleware.schemas import (
     SignalReport,
     Status,
 )
+from drift_middleware.tee import Seen
 
 if TYPE_CHECKING:
     from drift_middleware.recorder import Batch, Recorder
@@ -69,6 +69,7 @@ class Monitor:
     ) -> None:
         self.config = config or Config.load(**options)
         self.headers: list[tuple[bytes, bytes]] = _headers("unknown", "unknown", "unknown", 0)
+        self.max_body_bytes = self.config.max_body_bytes
         self._clock = clock
         self._is_running = False
         self._starting = threading.Lock()
@@ -297,7 +298,7 @@ class Monitor:
             endpoint = ""
             if isinstance(item, Seen):
                 endpoint = item.endpoint
-                content = item.unpack(now, self.config.max_body_bytes)
+                content = item.unpack(now, self.max_body_bytes)
                 rows = read(content) if isinstance(content, Exchange) else content
             else:
                 rows = item

@@ -17,11 +17,11 @@ NOT_READ = "body not read by the app"
 class Pieces:
     """A body that comes in pieces, kept up to a limit: an endless one takes no memory."""
 
-    __slots__ = ("_chunks", "_limit", "is_queued", "is_whole", "size")
+    __slots__ = ("_chunks", "is_queued", "is_whole", "limit", "size")
 
     def __init__(self, limit: int) -> None:
         self._chunks: list[bytes] = []
-        self._limit = limit
+        self.limit = limit
         self.size = 0
         self.is_whole = False
         self.is_queued = False
@@ -35,14 +35,14 @@ class Pieces:
             return
         self.is_whole = not message.get("more_body")
         self.size += len(message["body"])
-        if self.size <= self._limit:
+        if self.size <= self.limit:
             self._chunks.append(message["body"])
         else:
             self._chunks.clear()
 
     def join(self) -> bytes | None:
         """Return the body, or None if it was over the limit."""
-        return b"".join(self._chunks) if self.size <= self._limit else None
+        return b"".join(self._chunks) if self.size <= self.limit else None
 
 
 def gather(known: Message | Pieces | None, message: Message, limit: int) -> Message | Pieces:
@@ -109,7 +109,7 @@ def seen(scope: Scope, path: str, asked: Any, status: int, headers: Headers, ans
     try:
         size = len(asked["body"]) + len(answer["body"])
     except (KeyError, TypeError):  # in pieces, without a body, or not read at all
-        size = weigh(asked) + weigh(answer)
+        size = _weigh(asked) + _weigh(answer)
     return Seen(
         scope["method"],
         path,
@@ -124,10 +124,23 @@ def seen(scope: Scope, path: str, asked: Any, status: int, headers: Headers, ans
     )
 
 
-def weigh(body: Message | Pieces | None) -> int:
+def is_complete(answer: Message | Pieces) -> bool:
+    """Say, once, that the last piece of an answer has come."""
+    if not isinstance(answer, Pieces) or not answer.is_whole or answer.is_queued:
+        return False
+    answer.is_queued = True
+    return True
+
+
+def is_queued(answer: Message | Pieces | None) -> bool:
+    """Say whether an answer came to its end, and so into the queue."""
+    return answer.is_queued if isinstance(answer, Pieces) else answer is not None
+
+
+def _weigh(body: Message | Pieces | None) -> int:
     """Return the bytes that a body holds."""
     if isinstance(body, Pieces):
-        return min(body.size, body._limit)  # noqa: SLF001  # of this module
+        return min(body.size, body.limit)
     return 0 if body is None else len(body.get("body", b""))
 
 

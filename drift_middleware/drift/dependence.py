@@ -61,11 +61,18 @@ def inflation(channels: Channels, past: Dependence, present: Dependence) -> Floa
     """Variance inflation kappa (channels,), at least 1, the same within a signal.
 
     It comes from the past only, so that no check is judged by what it looks like itself.  A signal
-    without a past learns from its first slices before they are judged: it can speak at once.
+    without a past learns from its first slices before they are judged: it can speak at once.  But
+    nine differences tell little of one signal, and dependence is the traffic's more than any one
+    signal's: until it has a past, a signal counts as at least as dependent as half of the others.
     """
     cold = past.seen[SLICES] <= COLD
     slices = np.where(cold, present.variance[SLICES], past.variance[SLICES])
     most = np.maximum(slices, past.variance[CHECKS]).max(axis=0)
+    told = (present.seen[SLICES] > COLD) & (present.seen[SLICES] <= 2 * COLD)
+    known = slices.mean(axis=0)[told & channels.is_value]
+    typical = np.median(known) if len(known) else 1.0
+    if typical > NOTICEABLE:
+        most = np.where(cold & told, np.maximum(most, typical), most)
     kappa = np.where(most > NOTICEABLE, MARGIN * most, 1.0)
     return channels.worst(kappa)[channels.signal]
 

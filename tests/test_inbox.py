@@ -1,0 +1,159 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drift_middleware.inbox import OVERHEAD, Inbox
+from drift_middleware.schemas import Rows
+
+ROOM = 1 << 40
+
+
+def inbox(max_bytes=ROOM, rouse=lambda: None):
+    return Inbox(max_bytes, rouse)
+
+
+def item(size=0, name=""):
+    return Rows(size=size, format=name)
+
+
+def names(items):
+    return [one.format for one in items]
+
+
+def test_the_oldest_comes_out_first_and_no_more_than_asked_for():
+    box = inbox()
+    for name in "abcde":
+        box.put(item(name=name))
+    assert names(box.take(2, 0.0)) == ["a", "b"]
+    assert names(box.take(100, 0.0)) == ["c", "d", "e"]
+    assert box.take(100, 0.0) == []
+
+
+def test_past_its_bytes_the_newest_is_dropped_and_counted():
+    box = inbox(3 * OVERHEAD + 100)
+    for name, size in {"a": 40, "b": 40, "too long": 40, "fits": 20}.items():
+        box.put(item(size, name))
+    assert names(box.take(100, 0.0)) == ["a", "b", "fits"]
+    assert box.dropped == 1
+
+
+def test_one_item_larger_than_the_whole_queue_is_dropped():
+    box = inbox(OVERHEAD)
+    box.put(item(1))
+    assert (box.take(1, 0.0), box.dropped) == ([], 1)
+
+
+def test_what_is_taken_makes_room():
+    box = inbox(2 * OVERHEAD)
+    for _ in range(3):
+        box.put(item())
+    box.take(1, 0.0)
+    box.put(item())
+    assert (len(box.take(9, 0.0)), box.dropped) == (2, 1)
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 5000), st.none()), max_size=60), st.integers(0, 20 * OVERHEAD)
+)
+def test_it_never_holds_more_than_its_bytes_and_loses_nothing_uncounted(steps, max_bytes):
+    box, put, held, taken = inbox(max_bytes), 0, [], 0
+    for size in steps:
+        if size is None:
+            gone = box.take(1, 0.0)
+            assert gone == held[:1]
+            del held[:1]
+            taken += len(gone)
+            continue
+        put += 1
+        before = box.dropped
+        box.put(one := item(size))
+        if box.dropped == before:
+            held.append(one)
+        assert sum(each.size + OVERHEAD for each in held) <= max_bytes
+    assert taken + len(held) + box.dropped == put
+
+
+def test_the_lag_is_the_time_since_it_was_last_found_empty():
+    box = inbox()
+    assert box.lag_seconds(5.0) == 0.0
+    box.take(1, now=3.0)
+    box.put(item())
+    assert box.lag_seconds(5.0) == pytest.approx(2.0)
+    box.take(1, now=6.0)
+    assert box.lag_seconds(9.0) == 0.0
+
+
+def test_the_reader_is_roused_once_while_it_sleeps_and_not_while_it_works():
+    calls = []
+    box = inbox(rouse=lambda: calls.append(1))
+    for _ in range(5):
+        box.put(item())
+    assert len(calls) == 1
+    box.take(5, 0.0)
+    box.put(item())
+    assert len(calls) == 1, "it has not gone back to sleep"
+
+
+def test_a_reader_that_goes_to_sleep_sees_what_came_before():
+    box = inbox()
+    box.put(item())
+    box.wait(idle=60, gather=0)
+    assert len(box.take(1, 0.0)) == 1
+
+
+def test_haste_ends_both_waits_at_once():
+    box = inbox()
+    box.put(item())
+    reader = threading.Thread(target=box.wait, args=(60, 60))
+    reader.start()
+    box.hurry()
+    reader.join(30)
+    assert not reader.is_alive()
+
+
+def test_no_wake_up_is_lost_and_order_is_kept_while_threads_hammer():
+    box, got, each, writers = inbox(), [], 3000, 4
+
+    def write(name):
+        for number in range(each):
+            box.put(Rows(format=name, size=number))
+
+    def read():
+        while len(got) < each * writers:
+            if found := box.take(7, 0.0):
+                got.extend(found)
+            else:
+                # A lost wake-up would sleep here for a minute, which the join below notices.
+                box.wait(idle=60, gather=0)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    with ThreadPoolExecutor(writers) as pool:
+        list(pool.map(write, "abcd"))
+    reader.join(30)
+    assert not reader.is_alive()
+    for name in "abcd":
+        assert [one.size for one in got if one.format == name] == list(range(each))
+    assert box.dropped == 0
+
+
+def test_an_exchange_of_requests_and_haste_never_sleeps_through_an_item():
+    box, answered = inbox(), threading.Semaphore(0)
+
+    def read():
+        for _ in range(2000):
+            while not box.take(1, 0.0):
+                box.wait(idle=60, gather=60)
+            answered.release()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    for _ in range(2000):
+        box.put(item())
+        box.hurry()
+        assert answered.acquire(timeout=30), "asleep with an item in the queue"
+    reader.join(30)
+    assert not reader.is_alive()

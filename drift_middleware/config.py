@@ -109,6 +109,8 @@ def _checked(config: Config) -> Config:
         raise ConfigError(
             "buffer=':memory:' is no file, and workers share the buffer: give a path."
         )
+    if config.ordered and config.policy == "psi":
+        raise ConfigError("ordered=True learns shares of traffic, not PSI: set policy='moved'.")
     levels = [config.thresholds.get(name) for name in ("low", "medium", "high")]
     shares = [share for share in levels if share is not None]
     if shares and (len(shares) < 3 or shares != sorted(set(shares))):

@@ -143,8 +143,9 @@ class SignalReport(Struct, kw_only=True):
     "the alarm line was crossed, however small the change"
     since_check: int | None = None
     "the check in which the change began"
-    rows: int = 0
-    "live rows that `moved`, `distances` and `cells` speak of"
+    effective_rows: int = 0
+    "live rows that this speaks of, those since the change or the last few thousand; rows that \
+    depend on each other count for fewer"
     distances: dict[str, float] = {}
     by_chance: dict[str, float] = {}
     "what each distance would be if nothing had changed"

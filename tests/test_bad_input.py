@@ -171,6 +171,7 @@ START = {"type": "http.response.start", "status": 200, "headers": JSON}
 ANSWER = {"type": "http.response.body", "body": b'{"score": 0.5}'}
 PART = {**ANSWER, "more_body": True}
 END = {"type": "http.response.body"}
+ENDLESS = {**ANSWER, "body": b"[" + b"1," * LIMIT + b"1]"}
 EARLY, HALF_WAY, LATE = ValueError("early"), ValueError("half way"), ValueError("late")
 CANCELLED = asyncio.CancelledError()
 LONG = b'{"age": 31, "note": "' + b"x" * LIMIT + b'"}'
@@ -264,11 +265,6 @@ def test_the_limit_is_exact(size, reason, watch):
     assert_counted(echo_app, request(body[:10], body[10:]), reason, watch)
 
 
-def test_an_answer_over_the_limit_is_counted(watch):
-    app = raw("receive", START, {**ANSWER, "body": b"[" + b"1," * LIMIT + b"1]"})
-    assert_counted(lambda: app, request(RECORD), "body over the limit", watch)
-
-
 APPS = {
     "a missing field": (fastapi_app, [b"{}"], "status 4xx"),
     "a wrong type": (fastapi_app, [b'{"age": "old"}'], "status 4xx"),
@@ -283,7 +279,7 @@ APPS = {
     "no answer": (lambda: raw("receive"), [RECORD], "no answer"),
     "nothing done": (raw, [RECORD], "no answer"),
     "an answer cut short": (lambda: raw("receive", START, PART), [RECORD], None),
-    "more after the end": (lambda: raw("receive", START, ANSWER, ANSWER, PART), [RECORD], None),
+    "a long answer": (lambda: raw("receive", START, ENDLESS), [RECORD], "body over the limit"),
     "an early error": (lambda: raw("receive", EARLY), [RECORD], RAISED),
     "an error half way": (lambda: raw("receive", START, PART, HALF_WAY), [RECORD], RAISED),
     "a cancelled task": (lambda: raw("receive", START, PART, CANCELLED), [RECORD], "cancelled"),
@@ -296,6 +292,13 @@ APPS = {
 def test_what_an_app_does_is_counted_once_and_not_changed(name, watch):
     make_app, pieces, reason = APPS[name]
     assert_counted(make_app, request(*pieces), reason, watch)
+
+
+@pytest.mark.parametrize("answer", [[ANSWER], [PART, END]], ids=["whole", "stream"])
+def test_what_is_sent_after_the_end_is_no_part_of_the_answer(answer, watch):
+    app = raw("receive", START, *answer, ANSWER, PART)
+    watched = assert_counted(lambda: app, request(RECORD), None, watch)
+    assert rows_of(watched, "score") == [(0.5,)] * 2
 
 
 class Stop(BaseException):

@@ -346,6 +346,18 @@ def test_the_middleware_is_added_in_one_line(tmp_path):
         assert client.get("/_drift").json()["status"] == "learning"
 
 
+def test_an_app_finds_the_monitor_where_its_server_keeps_no_state(watch):
+    found = []
+
+    async def app(scope, receive, send):
+        found.append(scope["state"]["drift"])
+        await raw(start(), part(SCORE))(scope, receive, send)
+
+    watched = watch(app)
+    talk(watched)
+    assert found == [watched.monitor]
+
+
 def test_switched_off_it_is_not_there(watch, tmp_path):
     watched = watch(fastapi_app(), enabled=False, baseline=tmp_path / "missing.csv")
     client = TestClient(watched)

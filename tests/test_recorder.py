@@ -1,3 +1,4 @@
+import logging
 import tempfile
 from contextlib import contextmanager
 from itertools import pairwise
@@ -267,16 +268,19 @@ class Bomb:
         raise BombError
 
 
-def test_a_batch_that_fails_leaves_nothing_behind(path):
+def test_a_batch_that_fails_leaves_nothing_behind_and_logs_no_check(path, caplog):
+    caplog.set_level(logging.INFO)
     rows = requests(50, shift=1)
     with new_file() as straight, recorder(straight) as alone:
         alone.write(batch(rows))
         expected = known(alone)
     with recorder(path) as one:
         one.write(batch(rows[:30]))
+        caplog.clear()
         bad = [*requests(30, seed=7), Rows([{"amount": Bomb(), "new": "column"}])]
         with pytest.raises(BombError):
             one.write(batch(bad))
+        assert caplog.records == []
         one.write(batch(rows[30:]))
         assert known(one) == expected
 

@@ -230,13 +230,14 @@ class SqliteTransaction:
         merged: dict[int, Tally] = {}
         found = self._run("SELECT slice, requests, rows, counts FROM tallies ORDER BY slice")
         for slice_, requests, rows, text in found:
-            tally = merged.setdefault(slice_, Tally(slice=slice_, requests=0, rows=0, counts=[]))
-            tally.requests += requests
-            tally.rows += rows
             counts = msgspec.json.decode(text, type=list[int])
-            tally.counts = [
-                a + b for a, b in zip(tally.counts or [0] * len(counts), counts, strict=True)
-            ]
+            known = merged.get(slice_)
+            if known is None:
+                merged[slice_] = Tally(slice=slice_, requests=requests, rows=rows, counts=counts)
+            else:
+                known.requests += requests
+                known.rows += rows
+                known.counts = [a + b for a, b in zip(known.counts, counts, strict=True)]
         return list(merged.values())
 
     def forget_tallies(self) -> None:
@@ -303,8 +304,7 @@ def _sql_type(values: Sequence[Any]) -> str | None:
         return None
     if not all(isinstance(value, int | float) for value in present):
         return "TEXT"
-    # SQLite keeps 1.5 in an INTEGER column as it is: the type says what was seen first.
-    return "INTEGER" if all(float(value).is_integer() for value in present) else "FLOAT"
+    return "INTEGER" if all(isinstance(value, int) for value in present) else "FLOAT"
 
 
 def _free_name(name: str, taken: frozenset[str]) -> str:

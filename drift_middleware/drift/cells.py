@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -51,15 +52,24 @@ class Cells(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     def labels(self) -> list[str]:
         """Name each cell, for people: `(35, 50]`, `EWR`, `other`, `never seen`."""
         if self.edges:
-            at = [self.edges[int(key)] for key in self.keys]
-            inner = [
-                f"{low:.6g}" if low == high else f"({low:.6g}, {high:.6g}]"
-                for low, high in pairwise(at)
-            ]
-            return [f"< {at[0]:.6g}", *inner, f"> {at[-1]:.6g}"]
-        own = [value if isinstance(value, str) else f"{value:.6g}" for value in self.values[:FEW]]
+            names = name_numbers(self.edges)
+            at = [names[int(key)] for key in self.keys]
+            inner = [low if low == high else f"({low}, {high}]" for low, high in pairwise(at)]
+            return [f"< {at[0]}", *inner, f"> {at[-1]}"]
+        numbers = [value for value in self.values if isinstance(value, float)]
+        own = name_numbers(numbers) or [str(level) for level in self.values[:FEW]]
         other = ["other"] if len(self.values) > FEW else []
         return [*own, *other, "never seen"]
+
+
+def name_numbers(numbers: Sequence[float]) -> list[str]:
+    """Write distinct numbers as short as keeps them distinct: as a rule with six digits."""
+    names: list[str] = []
+    for digits in (6, 9, 17):
+        names = [f"{number + 0.0:.{digits}g}" for number in numbers]  # + 0.0: no sign on a zero
+        if len(set(names)) == len(numbers):
+            break
+    return names
 
 
 def cut_numbers(values: Floats, rng: np.random.Generator) -> Cells:
@@ -140,9 +150,12 @@ def _cut_at_ranks(values: Floats, missing: int, rng: np.random.Generator) -> Cel
 
 
 def _cell_means(ordered: Floats, ranks: NDArray[np.int64]) -> tuple[float, ...]:
-    pieces = np.split(ordered, ranks - 1)
-    means = [float(piece.mean()) if len(piece) else float(ordered[0]) for piece in pieces]
-    return tuple(means)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = [
+            piece.mean() if len(piece) else ordered[0] for piece in np.split(ordered, ranks - 1)
+        ]
+    finite = np.nan_to_num(np.array(means), posinf=LARGEST, neginf=-LARGEST)
+    return tuple(finite.tolist())
 
 
 def _spread(values: Floats) -> float:

@@ -24,7 +24,8 @@ def level(value: Any) -> str | None:
     ['true', '5', '5', '0.1', 'EWR', None]
     """
     if isinstance(value, str):
-        return str(value[:LONGEST])
+        # A lone surrogate can be in JSON, but in no database and on no page.
+        return str(value[:LONGEST]).encode("utf-8", "replace").decode()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from drift_middleware.drift.cells import Cells, Floats
+from drift_middleware.drift.cells import Cells, Floats, name_numbers
 from drift_middleware.drift.detector import ChannelVerdict, Detector, Verdict
-from drift_middleware.drift.distances import distances
+from drift_middleware.drift.distances import distances, gaps_between
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import State
 from drift_middleware.schemas import SEVERITIES, CellShare, Severity, SignalReport
@@ -58,7 +58,8 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
     assert value is not None  # noqa: S101  # every signal has these two channels
     assert missing is not None  # noqa: S101
     cells, weights = signal.cells, np.array(signal.cells.weights)
-    found = distances(weights, value.live, _gaps(cells)) if value.live.sum() > 0 else {}
+    gaps = gaps_between(cells.means, cells.spread) if cells.ordered else None
+    found = distances(weights, value.live, gaps) if value.live.sum() > 0 else {}
     return SignalReport(
         name=signal.name,
         column=signal.column,
@@ -70,7 +71,7 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
         evidence=round(worst.evidence, 3),
         changed=worst.changed,
         since_check=None if worst.since is None else first_check + worst.since,
-        rows=round(float(worst.live.sum())),
+        effective_rows=round(float(worst.live.sum())),
         distances={name: round(here, 5) for name, (here, _) in found.items()},
         by_chance={name: round(chance, 5) for name, (_, chance) in found.items()},
         missing=(round(_baseline_missing(cells), 5), round(_share(missing.live), 5)),
@@ -90,13 +91,6 @@ def cell_shares(cells: Cells, live: Floats) -> list[CellShare]:
         cell.baseline = round(cell.baseline + baseline, 5)
         cell.live = round(cell.live + now, 5)
     return list(shares.values())
-
-
-def _gaps(cells: Cells) -> Floats | None:
-    """Return the distances of successive cell means, in standard deviations of the baseline."""
-    if not cells.ordered or cells.spread == 0 or len(cells) < 2:
-        return None
-    return np.diff(np.array(cells.means)) / cells.spread
 
 
 def _why(
@@ -122,7 +116,8 @@ def _what_moved(cells: Cells, live: Floats) -> str:
     side = _side(cells, live) if cells.edges else None
     if side is not None and abs(side.live - side.baseline) > abs(most.live - most.baseline):
         most = side
-    where = most.cell if most.cell[:1] in "<>" else f"in {most.cell}"
+    where = f"in {most.cell}" if cells.edges and most.cell[:1] == "(" else most.cell
+    where = where if cells.ordered else repr(where)
     return (
         f"{_percent(most.live)} of rows are {where}; {_percent(most.baseline)} were in the baseline"
     )
@@ -133,11 +128,11 @@ def _side(cells: Cells, live: Floats) -> CellShare:
     p, q = _shares(np.array(cells.weights)), _shares(live)
     below = (np.cumsum(q) - np.cumsum(p))[:-1]
     edge = int(np.argmax(np.abs(below)))
-    at = f"{cells.edges[int(cells.keys[edge])]:.6g}"
+    at = name_numbers(cells.edges)[int(cells.keys[edge])]
     was, now = float(np.cumsum(p)[edge]), float(np.cumsum(q)[edge])
     if below[edge] > 0:
-        return CellShare(f"< {at}", was, now)
-    return CellShare(f"> {at}", 1 - was, 1 - now)
+        return CellShare(f"at most {at}", was, now)
+    return CellShare(f"above {at}", 1 - was, 1 - now)
 
 
 def _shares(counts: Floats) -> Floats:

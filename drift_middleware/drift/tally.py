@@ -144,22 +144,18 @@ def _lookup(cells: Cells) -> dict[Any, int]:
 def _assign_levels(
     column: list[Any], lookup: dict[Any, int], width: int
 ) -> tuple[Places, list[str | None]]:
-    get = lookup.get
+    """Find cells and level names, once for each distinct value: a column repeats few of them."""
     try:
-        cells = [get(value, -1) for value in column]
+        distinct = set(column)
     except TypeError:  # a list or dict among the values: no level, hence missing
         column = [level(value) for value in column]
-        cells = [get(value, -1) for value in column]
-    values: list[str | None] = [
-        value if cell >= 0 and type(value) is str else level(value)
-        for value, cell in zip(column, cells, strict=True)
-    ]
-    if -1 in cells:
-        for i, cell in enumerate(cells):
-            if cell < 0:
-                name = values[i]
-                cells[i] = width if name is None else get(name, width - 1)
-    return np.array(cells, np.intp), values
+        distinct = set(column)
+    names = {value: level(value) for value in distinct}
+    cells = {
+        value: width if name is None else lookup.get(value, lookup.get(name, width - 1))
+        for value, name in names.items()
+    }
+    return np.array([cells[value] for value in column]), [names[value] for value in column]
 
 
 def tallies(

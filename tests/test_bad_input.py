@@ -185,7 +185,6 @@ SKIPPED = {
     "a string": (b'"age"', "not a prediction"),
     "null": (b"null", "not a prediction"),
     "an empty object": (b"{}", "not a prediction"),
-    "an empty list": (b"[]", "not a prediction"),
     "empty objects": (b"[{}, {}]", "not a prediction"),
     "mixed rows": (b'[{"age": 31}, [31]]', "not a prediction"),
     "no scalar": (b'{"age": [], "city": {}}', "not a prediction"),
@@ -218,7 +217,6 @@ READ = {
     "1e999": (b'{"age": 1e999}', "age", float("inf")),
     "2^63": (b'{"age": 9223372036854775808}', "age", 2.0**63),
     "2^64": (b'{"age": 18446744073709551616}', "age", 2.0**64),
-    "-2^63 - 1": (b'{"age": -9223372036854775809}', "age", -(2.0**63)),
     "2^63 - 1": (b'{"age": 9223372036854775807}', "age", 2**63 - 1),
     "400 digits": (b'{"age": %s}' % (b"9" * 400), "age", sys.float_info.max),
     "duplicate keys": (b'{"age": 1, "age": 2}', "age", 2),
@@ -280,7 +278,7 @@ APPS = {
     "nothing done": (raw, [RECORD], "no answer"),
     "an answer cut short": (lambda: raw("receive", START, PART), [RECORD], None),
     "a long answer": (lambda: raw("receive", START, ENDLESS), [RECORD], "body over the limit"),
-    "an early error": (lambda: raw("receive", EARLY), [RECORD], RAISED),
+    "an early error": (lambda: raw(EARLY), [RECORD], RAISED),
     "an error half way": (lambda: raw("receive", START, PART, HALF_WAY), [RECORD], RAISED),
     "a cancelled task": (lambda: raw("receive", START, PART, CANCELLED), [RECORD], "cancelled"),
     "a late error": (lambda: raw("receive", START, ANSWER, LATE), [RECORD], None),
@@ -358,8 +356,7 @@ def test_a_request_message_without_a_body_is_an_empty_body(watch):
 
 def test_our_route_shows_what_was_skipped(watch):
     watched = watch(echo_app())
-    bodies = [RECORD, b"", b"{", b"{", LONG, b"[]", RECORD]
-    for body in bodies:
+    for body in (RECORD, b"", b"{", b"{", LONG, b"[]", RECORD):
         talk(watched, request(body))
     shown = TestClient(watched).get("/_drift").json()["capture"]
     assert (shown["requests"], shown["rows"]) == (2, 2)
@@ -369,7 +366,7 @@ def test_our_route_shows_what_was_skipped(watch):
         "body over the limit": 1,
         "not a prediction": 1,
     }
-    assert sum(shown["skipped"].values()) + shown["requests"] == len(bodies)
+    assert sum(shown["skipped"].values()) + shown["requests"] == 7
 
 
 def pieces_of(body, cuts):

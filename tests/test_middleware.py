@@ -223,8 +223,9 @@ def test_an_app_that_sets_our_header_only_later_does_not_double_it(watch):
     assert [name.lower() for name, _ in headers].count(b"x-drift-severity") == 1
 
 
-def test_the_messages_of_an_app_are_not_changed(watch):
-    messages = [start(headers=list(JSON)), part(SCORE)]
+@pytest.mark.parametrize("headers", [JSON, STAMPED])
+def test_the_messages_of_an_app_are_not_changed(headers, watch):
+    messages = [start(headers=list(headers)), part(SCORE)]
     before = copy.deepcopy(messages)
     watched = watch(raw(*messages))
     for _ in range(3):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from drift_middleware.schemas import Rows
-from drift_middleware.tee import Seen
+from drift_middleware.schemas import Headers, Rows
+from drift_middleware.tee import Seen, weigh
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 OVERHEAD = 1000
 "bytes that a waiting exchange takes beside its bodies"
@@ -35,26 +39,53 @@ class Inbox:
         self._is_idle = True
         self._is_urgent = False
 
-    def put(self, item: Seen | Rows) -> None:
-        """Queue an exchange, or what is rows already, or count it dropped.  Never waits."""
+    def see(
+        self, scope: Scope, path: str, asked: Any, status: int, headers: Headers, answer: Any
+    ) -> None:
+        """Queue an exchange that went by, or count it dropped.  In the request: never waits."""
+        try:
+            size = OVERHEAD + len(asked["body"]) + len(answer["body"])
+        except (KeyError, TypeError):  # in pieces, without a body, or not read at all
+            size = OVERHEAD + weigh(asked) + weigh(answer)
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
-        held = self._bytes + item.size + OVERHEAD
+        held = self._bytes + size
         if held > self._max_bytes:
             self.dropped += 1
             return
         self._bytes = held
-        self._items.append(item)
+        self._items.append(
+            Seen(
+                scope["method"],
+                path,
+                scope.get("route") or scope.get("path_template"),
+                scope.get("query_string", b""),
+                scope["headers"],
+                asked,
+                status,
+                headers,
+                answer,
+                size,
+            )
+        )
         if self._is_idle:
-            self._is_idle = False
-            self._wake.set()
-            self._rouse()
+            self._wake_up()
+
+    def put(self, rows: Rows) -> None:
+        """Queue what is rows already, or the reason why there are none, or count it dropped."""
+        if self._bytes + OVERHEAD > self._max_bytes:
+            self.dropped += 1
+            return
+        self._bytes += OVERHEAD
+        self._items.append(rows)
+        if self._is_idle:
+            self._wake_up()
 
     def take(self, limit: int, now: float) -> list[Seen | Rows]:
         """Remove up to so many of the oldest items."""
         items = self._items
         taken = [items.popleft() for _ in range(min(limit, len(items)))]
-        self._bytes -= sum(item.size + OVERHEAD for item in taken)
+        self._bytes -= sum(item.size if isinstance(item, Seen) else OVERHEAD for item in taken)
         if not items:
             self._bytes = 0
             self._emptied_at = now
@@ -63,9 +94,7 @@ class Inbox:
     def hurry(self) -> None:
         """Wake the reader at once."""
         self._is_urgent = True
-        self._is_idle = False
-        self._wake.set()
-        self._rouse()
+        self._wake_up()
 
     def wait(self, idle: float, gather: float) -> None:
         """Sleep until there is something, `idle` seconds at most; then let more come for `gather`.
@@ -86,3 +115,8 @@ class Inbox:
     def lag_seconds(self, now: float) -> float:
         """Return how long something may have waited: since the queue was last found empty."""
         return max(now - self._emptied_at, 0.0) if self._items else 0.0
+
+    def _wake_up(self) -> None:
+        self._is_idle = False
+        self._wake.set()
+        self._rouse()

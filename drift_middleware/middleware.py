@@ -14,15 +14,14 @@ from drift_middleware.config import Config
 from drift_middleware.logger import LOGGER
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Headers, Rows
-from drift_middleware.tee import gather, is_complete, is_queued, seen
+from drift_middleware.tee import CAPTURED_METHODS, gather, is_complete, is_queued
 from drift_middleware.web import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CAPTURED_METHODS = frozenset({"POST", "PUT"})
 OURS = (b"x-drift-severity", b"x-drift-data", b"x-drift-prediction", b"x-drift-check")
 # Header names are lower case by the specification, and not always in fact (Django).
 NAMES = frozenset(OURS + tuple(name.title() for name in OURS))
@@ -64,10 +63,13 @@ class DriftMiddleware:
         self._routes = Routes(self.monitor, route=config.route, token=config.token)
         patterns = "|".join(translate(pattern) for pattern in config.paths)
         self._pattern = re.compile(patterns) if patterns else None
-        # Paths that are captured, as they come: one look-up in the request decides it all.
-        self._captured: set[str] = set()
+        # Paths that are captured, as they come, and how many headers their answers have: one
+        # look-up in the request decides it all.
+        self._captured: dict[str, int] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: C901, PLR0915  # one request, with no call that it can spare
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve one connection."""
         if scope["type"] != "http" or not self._is_enabled:
             await self._pass(scope, receive, send)
@@ -78,8 +80,8 @@ class DriftMiddleware:
         except KeyError:
             scope["state"] = {"drift": monitor}
         path = scope["path"]  # now: a router may rewrite it
-        is_new = path not in self._captured
-        if is_new and not self._is_captured(scope):
+        expected = self._captured.get(path)
+        if expected is None and not self._is_captured(scope):
             await self._stamp(scope, receive, send)
             return
 
@@ -100,29 +102,36 @@ class DriftMiddleware:
             nonlocal answer, headers, status
             if message["type"] == "http.response.start":
                 # A copy: apps reuse it, and may give their headers as a one-shot iterator.
-                headers = [*message.get("headers", ()), *monitor.headers]
+                headers = [*message.get("headers", ())]
+                if len(headers) != expected:
+                    headers = self._without_ours(path, headers)
+                headers += monitor.headers
                 status = message["status"]
                 message = {**message, "headers": headers}
             elif answer is None and status and not message.get("more_body"):
                 answer = message
                 # Before the client has its answer, so that it is counted when the client asks.
-                monitor.inbox.put(seen(scope, path, asked, status, headers, message))
+                monitor.inbox.see(scope, path, asked, status, headers, message)
             elif status:
                 answer = gather(answer, message, monitor.max_body_bytes)
                 if is_complete(answer):
-                    monitor.inbox.put(seen(scope, path, asked, status, headers, answer))
+                    monitor.inbox.see(scope, path, asked, status, headers, answer)
             return send(message)
 
         try:
-            await self.app(scope, tee_receive, self._first(path, tee_send) if is_new else tee_send)
+            await self.app(scope, tee_receive, tee_send)
         except BaseException as error:
             if not is_queued(answer):
-                reason = RAISED if isinstance(error, Exception) else HUNG_UP
-                monitor.inbox.put(Rows(skipped=reason))
+                self._skip(scope, RAISED if isinstance(error, Exception) else HUNG_UP)
             raise
-        if not is_queued(answer):
-            ended = seen(scope, path, asked, status, headers, answer)
-            monitor.inbox.put(ended if status else Rows(skipped=NO_ANSWER))
+        if not status:
+            self._skip(scope, NO_ANSWER)
+        elif not is_queued(answer):  # such as a file that the server sends: an answer unseen
+            monitor.inbox.see(scope, path, asked, status, headers, answer)
+
+    def _skip(self, scope: Scope, reason: str) -> None:
+        if scope["method"] in CAPTURED_METHODS:
+            self.monitor.inbox.put(Rows(skipped=reason))
 
     def _is_captured(self, scope: Scope) -> bool:
         """Decide on a request whose path was not seen to be captured yet."""
@@ -130,28 +139,18 @@ class DriftMiddleware:
             return False
         return self._pattern is None or self._pattern.match(scope["path"]) is not None
 
-    def _first(self, path: str, send: Send) -> Send:
-        """Look at the first answers of a path: does the app set headers of our names itself?
+    def _without_ours(self, path: str, headers: Headers) -> Headers:
+        """Drop headers of our names: the app is wrapped twice, or hands on another server's answer.
 
-        Such an app (it is wrapped twice, or hands on what another server says) has them replaced;
-        all others are spared the search.
+        How many headers a path has without them is remembered: to count is all that is done to
+        the next ones.
         """
-
-        def replace(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ())]
-                kept = _without_ours(headers)
-                message = {**message, "headers": kept}
-                if len(kept) == len(headers):
-                    self._remember(path)
-            return send(message)
-
-        return replace
-
-    def _remember(self, path: str) -> None:
-        if len(self._captured) >= MAX_PATHS:  # a path for every id: forget, to keep memory flat
-            self._captured.clear()
-        self._captured.add(path)
+        kept = [pair for pair in headers if pair[0] not in NAMES]
+        if len(kept) == len(headers):
+            if len(self._captured) >= MAX_PATHS:  # a path for every id: keep memory flat
+                self._captured.clear()
+            self._captured[path] = len(headers)
+        return kept
 
     async def _stamp(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is not captured: the app's, or ours."""
@@ -180,8 +179,5 @@ class DriftMiddleware:
 
 
 def _stamped(message: Message, ours: Headers) -> Message:
-    return {**message, "headers": _without_ours(message.get("headers", ())) + ours}
-
-
-def _without_ours(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return [pair for pair in headers if pair[0] not in NAMES]
+    kept = [pair for pair in message.get("headers", ()) if pair[0] not in NAMES]
+    return {**message, "headers": kept + ours}

@@ -229,8 +229,6 @@ class Monitor:
 
     def _start(self) -> None:
         """Start the thread of this process, if it does not run."""
-        if self._is_running:
-            return
         with self._starting:
             if self._is_running:
                 return
@@ -295,13 +293,11 @@ class Monitor:
 
         kept, endpoints = [], []
         for item in items:
-            endpoint = ""
-            if isinstance(item, Seen):
-                endpoint = item.endpoint
-                content = item.unpack(now, self.max_body_bytes)
-                rows = read(content) if isinstance(content, Exchange) else content
-            else:
-                rows = item
+            endpoint = item.endpoint if isinstance(item, Seen) else ""
+            content = item.unpack(now, self.max_body_bytes) if isinstance(item, Seen) else item
+            rows = read(content) if isinstance(content, Exchange) else content
+            if rows is None:
+                continue
             if rows.skipped:
                 self._counters[f"skipped:{rows.skipped}"] += 1
                 continue

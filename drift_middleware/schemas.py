@@ -48,8 +48,6 @@ class Rows(Struct):
     "why there are no rows, from a closed set of reasons"
     unaligned: bool = False
     "there were predictions, but not one for each row"
-    size: int = 0
-    "bytes that they take while they wait to be written, where that is known"
 
 
 class Table(Struct):

@@ -9,7 +9,10 @@ from msgspec import Struct
 from drift_middleware.schemas import Exchange, Headers, Rows
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Scope
+    from starlette.types import Message
+
+CAPTURED_METHODS = frozenset({"POST", "PUT"})
+BODIES = frozenset({"http.request", "http.response.body"})
 
 NOT_READ = "body not read by the app"
 
@@ -28,15 +31,13 @@ class Pieces:
 
     def add(self, message: Message) -> None:
         """Add what one message holds; after the last one nothing changes."""
-        if self.is_whole or "body" not in message:
-            self.is_whole |= message["type"] == "http.response.body" and not message.get(
-                "more_body"
-            )
+        if self.is_whole or message["type"] not in BODIES:
             return
         self.is_whole = not message.get("more_body")
-        self.size += len(message["body"])
+        body = message.get("body", b"")
+        self.size += len(body)
         if self.size <= self.limit:
-            self._chunks.append(message["body"])
+            self._chunks.append(body)
         else:
             self._chunks.clear()
 
@@ -77,22 +78,30 @@ class Seen(Struct, gc=False):
     answer: Any
     "the message that the app sent, its `Pieces`, or None where the server found it elsewhere"
     size: int
-    "bytes of both bodies"
+    "bytes that it holds while it waits"
+
+    @property
+    def template(self) -> str:
+        """The path template that the app matched: Starlette's route has one, Litestar's is one."""
+        route = self.route
+        return route if isinstance(route, str) else getattr(route, "path", None) or ""
 
     @property
     def endpoint(self) -> str:
         """The path template that the app matched, or the path where it says none."""
-        return getattr(self.route, "path", None) or self.path
+        return self.template or self.path
 
-    def unpack(self, at: float, limit: int) -> Exchange | Rows:
-        """Build the exchange, or say why there is none."""
+    def unpack(self, at: float, limit: int) -> Exchange | Rows | None:
+        """Build the exchange, or say why there is none; None for what does not count at all."""
+        if self.method not in CAPTURED_METHODS:  # of a path that is captured for others
+            return None
         if not _is_whole(self.asked):
             return Rows(skipped=NOT_READ)
         body, answer = _join(self.asked, limit), _join(self.answer, limit)
         return Exchange(
             self.method,
             self.path,
-            getattr(self.route, "path", None) or "",
+            self.template,
             self.query,
             self.request_headers,
             body or b"",
@@ -102,26 +111,6 @@ class Seen(Struct, gc=False):
             at=at,
             truncated=body is None or answer is None,
         )
-
-
-def seen(scope: Scope, path: str, asked: Any, status: int, headers: Headers, answer: Any) -> Seen:
-    """Note an exchange: what was asked and answered, as messages or as `Pieces` of them."""
-    try:
-        size = len(asked["body"]) + len(answer["body"])
-    except (KeyError, TypeError):  # in pieces, without a body, or not read at all
-        size = _weigh(asked) + _weigh(answer)
-    return Seen(
-        scope["method"],
-        path,
-        scope.get("route"),
-        scope.get("query_string", b""),
-        scope.get("headers", []),
-        asked,
-        status,
-        headers,
-        answer,
-        size,
-    )
 
 
 def is_complete(answer: Message | Pieces) -> bool:
@@ -137,8 +126,8 @@ def is_queued(answer: Message | Pieces | None) -> bool:
     return answer.is_queued if isinstance(answer, Pieces) else answer is not None
 
 
-def _weigh(body: Message | Pieces | None) -> int:
-    """Return the bytes that a body holds."""
+def weigh(body: Message | Pieces | None) -> int:
+    """Return the bytes that are kept of a body."""
     if isinstance(body, Pieces):
         return min(body.size, body.limit)
     return 0 if body is None else len(body.get("body", b""))
@@ -147,7 +136,7 @@ def _weigh(body: Message | Pieces | None) -> int:
 def _is_whole(body: Message | Pieces | None) -> bool:
     if isinstance(body, Pieces):
         return body.is_whole
-    return body is not None and "body" in body and not body.get("more_body")
+    return body is not None and body["type"] in BODIES and not body.get("more_body")
 
 
 def _join(body: Message | Pieces | None, limit: int) -> bytes | None:

@@ -29,7 +29,10 @@ async def request(app, method, path, body=b""):
 
 async def main():
     with tempfile.TemporaryDirectory() as folder:
-        baseline = {"age": [i * 37 % 100 for i in range(100)], "prediction": [i / 100 for i in range(100)]}
+        baseline = {
+            "age": [i * 37 % 100 for i in range(100)],
+            "prediction": [i / 100 for i in range(100)],
+        }
         watched = DriftMiddleware(
             app, baseline=baseline, buffer=Path(folder) / "drift.db", check_every=50
         )

@@ -340,16 +340,11 @@ def test_a_client_that_hangs_up_is_counted(name, watch):
     assert_counted(make_app, messages, reason, watch)
 
 
-NO_BODY = "a message of a request without the key `body` is taken for one that was not read"
-
-
-@pytest.mark.xfail(strict=True, reason=NO_BODY)
 def test_the_last_message_of_a_request_may_have_no_body(watch):
     messages = [*request(RECORD, b"")[:1], {"type": "http.request"}]
     assert_counted(echo_app, messages, None, watch)
 
 
-@pytest.mark.xfail(strict=True, reason=NO_BODY)
 def test_a_request_message_without_a_body_is_an_empty_body(watch):
     assert_counted(echo_app, [{"type": "http.request"}], "empty body", watch)
 

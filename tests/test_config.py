@@ -81,6 +81,7 @@ def test_a_number_is_taken_down_to_its_bound_and_the_bound_is_named_below_it(opt
         ({"policy": "ks"}, ["policy='ks'", "'moved', 'psi'"]),
         ({"store": "nothing"}, ["store='nothing'", "'rows', 'tallies'"]),
         ({"store": "tallies"}, ["store='tallies'", "give a baseline"]),
+        ({"ordered": True, "policy": "psi"}, ["ordered=True", "policy='moved'"]),
         ({"predictions": 5}, ["predictions=5", "sequence of names"]),
         ({"ignore": [5]}, ["ignore=[5]", "`str`"]),
         ({"route": "/"}, ["route='/'"]),

@@ -214,7 +214,6 @@ def test_every_answer_has_each_of_our_headers_once(name, layers, watch):
         assert sorted(found) == sorted(zip(OURS, [b"unknown"] * 3 + [b"0"], strict=True))
 
 
-@pytest.mark.xfail(strict=True, reason="the headers of a known path are not searched any more")
 def test_an_app_that_sets_our_header_only_later_does_not_double_it(watch):
     answers = iter([start(headers=JSON), start(headers=STAMPED)])
     watched = watch(raw(lambda: next(answers), part(SCORE)))

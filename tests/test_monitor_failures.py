@@ -149,6 +149,18 @@ def test_rows_that_break_the_recorder_do_not_end_the_thread(path, monkeypatch, c
     assert [one.event for one in caplog.records].count("degraded") == 1
 
 
+def test_rows_that_can_never_be_written_do_not_hold_up_the_others(path, monkeypatch):
+    with patient_watching(path, monkeypatch) as one:
+        with locked(path):
+            one.record({"amount": Bomb()})
+            one.drain()
+        record(one, 10)
+        one.drain()
+        one.drain()
+        report = one.report()
+    assert (report.status, report.capture.rows, report.capture.errors) == ("warming up", 20, 1)
+
+
 def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(path, caplog):
     with watching(path, max_queue_bytes=50_000) as one:
         record(one, 1)

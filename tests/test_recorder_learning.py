@@ -215,6 +215,23 @@ def test_outputs_that_the_baseline_lacks_are_learned_and_features_go_on_as_they_
         assert verdict.channels[0].moved == expected.channels[0].moved
 
 
+def test_outputs_that_cannot_be_watched_stop_nothing(path):
+    rows = [Rows(r.features, [{"id": f"key {n}"}]) for n, r in enumerate(requests(120))]
+    with recorder(path, FEATURES, learn_rows=60) as one:
+        one.write(batch(rows))
+        assert watched(one) == {"amount": "feature", "city": "feature"}
+        assert len(numbers(one)) == 6
+
+
+def test_answers_that_are_null_are_not_learned_from(path):
+    rows = [Rows(each.features, [{"score": None}]) for each in requests(80)]
+    with recorder(path, FEATURES, learn_rows=60) as one:
+        one.write(batch(rows))
+        assert one.view.watch.predictions == []
+        one.write(batch(requests(60)))
+        assert one.view.watch.predictions == ["score"]
+
+
 def test_learned_outputs_are_there_after_a_restart(path):
     with recorder(path, FEATURES, learn_rows=60) as one:
         one.write(batch(requests(70)))

@@ -164,7 +164,6 @@ def test_only_posts_and_puts_are_captured(method, rows, watch):
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "HEAD", "OPTIONS"])
-@pytest.mark.xfail(strict=True, reason="a path that was captured once is captured for any method")
 def test_other_methods_of_a_captured_path_are_not_captured(method, watch):
     watched = watch(answering(0.5))
     for each in ("POST", method):

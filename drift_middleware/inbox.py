@@ -60,7 +60,7 @@ class Inbox:
                 path,
                 scope.get("route") or scope.get("path_template"),
                 scope.get("query_string", b""),
-                scope["headers"],
+                scope.get("headers", ()),
                 asked,
                 status,
                 headers,

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OURS = (b"x-drift-severity", b"x-drift-data", b"x-drift-prediction", b"x-drift-check")
-# Header names are lower case by the specification, and not always in fact (Django).
-NAMES = frozenset(OURS + tuple(name.title() for name in OURS))
+OURS = frozenset((b"x-drift-severity", b"x-drift-data", b"x-drift-prediction", b"x-drift-check"))
 MAX_PATHS = 10_000
 
 RAISED = "the app raised"
@@ -145,7 +143,8 @@ class DriftMiddleware:
         How many headers a path has without them is remembered: to count is all that is done to
         the next ones.
         """
-        kept = [pair for pair in headers if pair[0] not in NAMES]
+        # Names are lower case by the specification, and not always in fact (Django).
+        kept = [pair for pair in headers if pair[0].lower() not in OURS]
         if len(kept) == len(headers):
             if len(self._captured) >= MAX_PATHS:  # a path for every id: keep memory flat
                 self._captured.clear()
@@ -179,5 +178,5 @@ class DriftMiddleware:
 
 
 def _stamped(message: Message, ours: Headers) -> Message:
-    kept = [pair for pair in message.get("headers", ()) if pair[0] not in NAMES]
+    kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in OURS]
     return {**message, "headers": kept + ours}

@@ -32,7 +32,8 @@ from drift_middleware.schemas import (
 from drift_middleware.tee import Seen
 
 if TYPE_CHECKING:
-    from drift_middleware.recorder import Batch, Recorder
+    from drift_middleware.recorder import Recorder
+    from drift_middleware.watch import Batch
 
 IDLE_SECONDS = 0.5
 "how soon an idle worker learns of the checks of others"
@@ -308,7 +309,7 @@ class Monitor:
         return self._batch(kept, [now] * len(kept), endpoints)
 
     def _batch(self, rows: list[Rows], at: list[float], endpoints: list[str]) -> Batch:
-        from drift_middleware.recorder import Batch
+        from drift_middleware.watch import Batch
 
         counters, self._counters = dict(self._counters), Counter()
         return Batch(rows, at, endpoints, counters)

@@ -34,7 +34,7 @@ class Pieces:
         if self.is_whole or message["type"] not in BODIES:
             return
         self.is_whole = not message.get("more_body")
-        body = message.get("body", b"")
+        body = message.get("body") or b""
         self.size += len(body)
         if self.size <= self.limit:
             self._chunks.append(body)
@@ -130,7 +130,7 @@ def weigh(body: Message | Pieces | None) -> int:
     """Return the bytes that are kept of a body."""
     if isinstance(body, Pieces):
         return min(body.size, body.limit)
-    return 0 if body is None else len(body.get("body", b""))
+    return 0 if body is None else len(body.get("body") or b"")
 
 
 def _is_whole(body: Message | Pieces | None) -> bool:
@@ -143,5 +143,5 @@ def _join(body: Message | Pieces | None, limit: int) -> bytes | None:
     """Return a body, or None if it is over the limit."""
     if isinstance(body, Pieces):
         return body.join()
-    whole: bytes = b"" if body is None else body.get("body", b"")
+    whole: bytes = b"" if body is None else body.get("body") or b""
     return whole if len(whole) <= limit else None

@@ -100,12 +100,12 @@ class DriftMiddleware:
             nonlocal answer, headers, status
             if message["type"] == "http.response.start":
                 # A copy: apps reuse it, and may give their headers as a one-shot iterator.
-                headers = [*message.get("headers", ())]
+                message = {**message}
+                headers = [*message.get("headers", ()), *monitor.headers]
                 if len(headers) != expected:
-                    headers = self._without_ours(path, headers)
-                headers += monitor.headers
+                    headers = self._replace_ours(path, headers)
+                message["headers"] = headers
                 status = message["status"]
-                message = {**message, "headers": headers}
             elif answer is None and status and not message.get("more_body"):
                 answer = message
                 # Before the client has its answer, so that it is counted when the client asks.
@@ -137,14 +137,15 @@ class DriftMiddleware:
             return False
         return self._pattern is None or self._pattern.match(scope["path"]) is not None
 
-    def _without_ours(self, path: str, headers: Headers) -> Headers:
-        """Drop headers of our names: the app is wrapped twice, or hands on another server's answer.
+    def _replace_ours(self, path: str, headers: Headers) -> Headers:
+        """Drop earlier headers of our names: from another server's answer, or ours wrapped twice.
 
-        How many headers a path has without them is remembered: to count is all that is done to
-        the next ones.
+        How many headers the answers of a path have without them is remembered: to count is all
+        that is done to the next ones.
         """
+        ours = headers[-len(OURS) :]
         # Names are lower case by the specification, and not always in fact (Django).
-        kept = [pair for pair in headers if pair[0].lower() not in OURS]
+        kept = [pair for pair in headers if pair[0].lower() not in OURS] + ours
         if len(kept) == len(headers):
             if len(self._captured) >= MAX_PATHS:  # a path for every id: keep memory flat
                 self._captured.clear()

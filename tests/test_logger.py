@@ -135,9 +135,10 @@ def lines():
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     LOGGER.addHandler(handler)
-    level, LOGGER.level = LOGGER.level, logging.INFO
+    level = LOGGER.level
+    LOGGER.setLevel(logging.INFO)
     yield handler, stream
-    LOGGER.level = level
+    LOGGER.setLevel(level)
     LOGGER.removeHandler(handler)
 
 

@@ -196,6 +196,12 @@ def test_closing_writes_what_is_queued(path):
     assert query(path, "SELECT count(*) FROM checks") == [(1,)]
 
 
+def test_a_monitor_holds_no_connection_until_there_is_something_to_write(path):
+    # Servers fork after building the app, and a connection must not be carried over.
+    with watching(path) as one:
+        assert one._recorder.store.db is None
+
+
 def test_two_monitors_on_one_file_see_each_others_checks(path):
     with watching(path) as one, watching(path) as other:
         record(one, 30)

@@ -8,10 +8,12 @@ import pytest
 from drift_middleware import monitor
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.monitor import Monitor
-from drift_middleware.schemas import Rows
 
 RNG = np.random.default_rng(0)
 BASELINE = Baseline.fit({"amount": RNG.lognormal(size=400), "score": RNG.random(400)})
+
+
+SCOPE = {"method": "POST", "headers": []}
 
 
 @contextmanager
@@ -110,6 +112,21 @@ def test_a_buffer_that_was_removed_degrades(path, monkeypatch):
         assert one.report().status == "degraded"
 
 
+def test_what_comes_after_a_failure_is_written_after_what_waits(path, monkeypatch):
+    with patient_watching(path, monkeypatch) as one:
+        monkeypatch.setattr(monitor, "RETRY_SECONDS", 1e9)
+        with locked(path):
+            one.record({"amount": -1.0})
+            one.drain()
+        one.record({"amount": -2.0})
+        one.drain()
+        one._retry_at = 0.0
+        one.drain()
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT amount FROM rows WHERE amount < 0 ORDER BY id")
+        assert found.fetchall() == [(-1.0,), (-2.0,)]
+
+
 def test_beyond_what_memory_may_hold_requests_are_dropped_and_counted(path, monkeypatch):
     monkeypatch.setattr(monitor, "MAX_UNWRITTEN", 25)
     with patient_watching(path, monkeypatch) as one:
@@ -166,7 +183,7 @@ def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(path, caplog):
         record(one, 1)
         one.drain()
         for _ in range(3):
-            one.inbox.put(Rows([{"amount": 1.5}], size=60_000))
+            one.inbox.see(SCOPE, "/", {"body": b"x" * 60_000}, 200, [], {"body": b"1"})
         one.drain()
         assert (one.report().capture.rows, one.report().capture.dropped) == (1, 3)
     said = [record for record in caplog.records if record.event == "dropped"]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from drift_middleware.buffer import SqliteStore
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
-from drift_middleware.recorder import UNRELATED, Batch, Recorder
+from drift_middleware.recorder import UNRELATED, Recorder
 from drift_middleware.schemas import Rows
+from drift_middleware.watch import Batch
 
 NOON = 1_700_000_000.0
 
@@ -283,6 +284,7 @@ def test_a_batch_that_fails_leaves_nothing_behind_and_logs_no_check(path, caplog
         assert caplog.records == []
         one.write(batch(rows[30:]))
         assert known(one) == expected
+    assert [each.check for each in caplog.records if each.event == "check"] == [2]
 
 
 def test_a_severity_says_since_when(path):

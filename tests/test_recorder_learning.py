@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from drift_middleware.buffer import SqliteStore
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
-from drift_middleware.recorder import Batch, Recorder
+from drift_middleware.recorder import Recorder
 from drift_middleware.schemas import Rows
+from drift_middleware.watch import Batch
 
 NOON = 1_700_000_000.0
 

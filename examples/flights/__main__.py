@@ -239,10 +239,15 @@ def show_where_to_look(buffer: Path, log: Path, client: httpx.Client, *, stays: 
     places = [
         ("the app", "examples/flights/app.py, and its one line add_middleware(...)"),
         ("its log", f"grep 'severity changed' {log}"),
-        ("its buffer", f"sqlite-utils rows {buffer} checks {columns} -t"),
+        ("its buffer", f"{tool('sqlite-utils')} rows {buffer} checks {columns} -t"),
         ("its report", report),
     ]
     click.echo(tabulate(places, tablefmt="plain"))
+
+
+def tool(name: str) -> str:
+    """Return how to call a command of this environment from here."""
+    return os.path.relpath(Path(sys.executable).with_name(name))
 
 
 def say(text: str) -> None:

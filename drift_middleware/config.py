@@ -71,6 +71,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
     "the kill switch"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        token = self.token and "***"
+        return [*(msgspec.structs.asdict(self) | {"token": token}).items()]
+
+    def __repr__(self) -> str:
+        shown = (f"{k}={v if k == 'token' else repr(v)}" for k, v in self.__rich_repr__())
+        return f"Config({', '.join(shown)})"
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Config:
         """Build the options: arguments win over `DRIFT_*` variables, these over `drift.toml`.
@@ -109,6 +117,8 @@ def _checked(config: Config) -> Config:
         raise ConfigError(
             "buffer=':memory:' is no file, and workers share the buffer: give a path."
         )
+    if config.token is not None and not config.token.strip():
+        raise ConfigError("token is empty: give a secret, or no token, which lets everybody read.")
     if config.ordered and config.policy == "psi":
         raise ConfigError("ordered=True learns shares of traffic, not PSI: set policy='moved'.")
     levels = [config.thresholds.get(name) for name in ("low", "medium", "high")]

@@ -13,6 +13,8 @@ from drift_middleware.tee import Seen, weigh
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+PATIENCE = 10
+"rounds without any traffic, after which the reader sleeps until it is woken"
 OVERHEAD = 1000
 "bytes that a waiting exchange takes beside its bodies"
 
@@ -38,6 +40,8 @@ class Inbox:
         self._wake = threading.Event()
         self._is_idle = True
         self._is_urgent = False
+        self._was_taken = False
+        self._rounds_without = 0
 
     def see(
         self, scope: Scope, path: str, asked: Any, status: int, headers: Headers, answer: Any
@@ -81,9 +85,15 @@ class Inbox:
         if self._is_idle:
             self._wake_up()
 
+    @property
+    def is_full(self) -> bool:
+        """Say whether what comes next would be dropped, and room can be waited for."""
+        return bool(self._items) and self._bytes + OVERHEAD > self._max_bytes
+
     def take(self, limit: int, now: float) -> list[Seen | Rows]:
         """Remove up to so many of the oldest items."""
         items = self._items
+        self._was_taken |= bool(items)
         taken = [items.popleft() for _ in range(min(limit, len(items)))]
         self._bytes -= sum(item.size if isinstance(item, Seen) else OVERHEAD for item in taken)
         if not items:
@@ -97,20 +107,27 @@ class Inbox:
         self._wake_up()
 
     def wait(self, idle: float, gather: float) -> None:
-        """Sleep until there is something, `idle` seconds at most; then let more come for `gather`.
+        """Sleep for `gather` seconds; when nothing came for a while, up to `idle` till it does.
 
-        To wake a thread costs the server 20 us: once for a handful of requests is cheap.
+        To wake a thread costs a request 20 us and more: while there is traffic, nobody does.
         """
-        self._is_idle = True
-        # Looked at after the flag is up: what comes in between finds it, or is seen here.
-        if not self._items and not self._is_urgent:
-            self._wake.wait(idle)
-        self._is_idle = False
-        self._wake.clear()
-        if self._items and not self._is_urgent:
-            self._wake.wait(gather)
+        self._rounds_without = 0 if self._was_taken else self._rounds_without + 1
+        self._was_taken = False
+        if self._rounds_without > PATIENCE:
+            self._is_idle = True
+            # Looked at after the flag is up: what comes in between finds it, or is seen here.
+            if not self._items and not self._is_urgent:
+                self._wake.wait(idle)
+            self._is_idle = False
             self._wake.clear()
+        if not self._is_urgent:
+            self._wake.wait(gather)
+        self._wake.clear()
         self._is_urgent = False
+
+    def rest(self) -> None:
+        """Note that the reader has gone: the next item calls for one."""
+        self._is_idle = True
 
     def lag_seconds(self, now: float) -> float:
         """Return how long something may have waited: since the queue was last found empty."""

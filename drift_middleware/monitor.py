@@ -32,6 +32,7 @@ from drift_middleware.schemas import (
 from drift_middleware.tee import Seen
 
 if TYPE_CHECKING:
+    from drift_middleware.buffer import Store
     from drift_middleware.recorder import Recorder
     from drift_middleware.watch import Batch
 
@@ -72,12 +73,9 @@ class Monitor:
         self.headers: list[tuple[bytes, bytes]] = _headers("unknown", "unknown", "unknown", 0)
         self.max_body_bytes = self.config.max_body_bytes
         self._clock = clock
-        self._is_running = False
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self.inbox = Inbox(self.config.max_queue_bytes, self._start)
         self._recorder: Recorder | None = None
-        self._reason: str | None = None
+        self._is_running = False
+        self._begin()
         if self.config.enabled:
             self._recorder = self._prepare()
             self._publish()
@@ -86,7 +84,6 @@ class Monitor:
 
     def _prepare(self) -> Recorder:
         """Load the baseline and try the buffer, so that what is wrong is said at start."""
-        from drift_middleware.buffer import SqliteStore
         from drift_middleware.drift.baseline import Baseline
         from drift_middleware.recorder import Recorder
 
@@ -99,13 +96,18 @@ class Monitor:
                 ignore=config.ignore,
                 ordered=config.ordered,
             )
-        store = SqliteStore(
-            config.buffer, keep_rows=config.keep_rows, keep_checks=config.keep_checks
-        )
-        recorder = Recorder(config, baseline, store, self._clock)
+        recorder = Recorder(config, baseline, self._store(), self._clock)
         recorder.open()
         recorder.close()  # the thread opens its own: servers fork, a connection must not
         return recorder
+
+    def _store(self) -> Store:
+        from drift_middleware.buffer import SqliteStore
+
+        config = self.config
+        return SqliteStore(
+            config.buffer, keep_rows=config.keep_rows, keep_checks=config.keep_checks
+        )
 
     @property
     def severity(self) -> Severity:
@@ -120,15 +122,18 @@ class Monitor:
     ) -> None:
         """Record one row (a mapping or a sequence of values) and its prediction.
 
-        For queues, batch jobs and tests; a server's traffic comes through the middleware.
+        For queues, batch jobs and tests; a server's traffic comes through the middleware.  Where
+        that drops what there is no room for, this waits.
         """
         if self.config.enabled:
+            while self.inbox.is_full:
+                self.drain()
             predictions = None if prediction is None else [prediction]
             row = dict(features) if isinstance(features, Mapping) else list(features)
             self.inbox.put(Rows([row], predictions, "record"))
 
     def drain(self, timeout: float = 5.0) -> bool:
-        """Wait until all that was offered so far is written; say whether it is."""
+        """Wait until all that was queued so far is written; say whether it is."""
         if not self.config.enabled:
             return True
         self._start()
@@ -136,16 +141,18 @@ class Monitor:
             self._asked += 1
             asked = self._asked
             self.inbox.hurry()
-            return self._rounds.wait_for(lambda: self._answered >= asked, timeout)
+            is_done = self._rounds.wait_for(lambda: self._answered >= asked, timeout)
+        return is_done and not self._unwritten
 
     def close(self, timeout: float = 10.0) -> None:
-        """Write what is queued and stop the thread; a later offer starts it again."""
+        """Write what is queued and stop the thread; what comes later starts it again."""
         thread = self._thread
         if self._is_running and thread is not None:
             self._is_stopping.set()
             self.inbox.hurry()
             thread.join(timeout)
             self._is_running = thread.is_alive()
+            self.inbox.rest()
 
     # What is known.  From any thread.
 
@@ -228,28 +235,40 @@ class Monitor:
 
     # The thread.
 
+    def _begin(self) -> None:
+        """Set up all that belongs to one process."""
+        self.inbox = Inbox(self.config.max_queue_bytes, self._start)
+        self._starting = threading.Lock()
+        self._rounds = threading.Condition()
+        self._is_stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_running = False
+        self._asked = self._answered = 0
+        self._dropped = 0
+        self._counters: Counter[str] = Counter()
+        self._unwritten: list[Batch] = []
+        self._retry_at = 0.0
+        self._reason: str | None = None
+
+    def begin_in_child(self) -> None:
+        """Begin afresh in the child of a fork.
+
+        Thread, queue and what was not written are its parent's, who has them still; its locks may
+        be held for ever, and its connection must not be used.
+        """
+        self._begin()
+        if self._recorder is not None:
+            self._recorder.begin_in_child(self._store())
+
     def _start(self) -> None:
         """Start the thread of this process, if it does not run."""
         with self._starting:
             if self._is_running:
                 return
-            self._rounds = threading.Condition()
-            self._asked = self._answered = 0
-            self._is_stopping = threading.Event()
-            self._counters: Counter[str] = Counter()
-            self._unwritten: list[Batch] = []
-            self._retry_at = 0.0
-            self._dropped = self.inbox.dropped
+            self._is_stopping.clear()
             self._thread = threading.Thread(target=self._run, name="drift-monitor", daemon=True)
             self._thread.start()
             self._is_running = True
-
-    def _forget_thread(self) -> None:
-        """Begin afresh in the child of a fork: thread and queue are its parent's."""
-        self._is_running = False
-        self._thread = None
-        self.inbox = Inbox(self.config.max_queue_bytes, self._start)
-        self._starting = threading.Lock()
 
     def _run(self) -> None:
         assert self._recorder is not None  # noqa: S101  # no thread is started without
@@ -270,6 +289,7 @@ class Monitor:
 
     def _round(self, recorder: Recorder, inbox: Inbox) -> None:
         """Write all that is queued, and take over what other processes wrote."""
+        reason = self._reason
         try:
             self._retry(recorder)
             while items := inbox.take(recorder.remaining(), now := self._clock()):
@@ -280,7 +300,8 @@ class Monitor:
                 self._write(recorder, self._batch([], [], []))
             if not self._unwritten:
                 recorder.refresh()
-                self._recover()
+                if self._reason == reason:  # nothing new went wrong in this round
+                    self._recover()
         except StoreError as error:
             self._degrade(str(error))
         except Exception as error:  # noqa: BLE001  # the outermost loop: nothing may end the thread
@@ -324,6 +345,21 @@ class Monitor:
             self._keep(batch)
             self._retry_at = time.monotonic() + RETRY_SECONDS
             raise
+        except Exception as error:  # noqa: BLE001  # a fault of ours: lose as little as can be
+            self._write_in_parts(recorder, batch, error)
+
+    def _write_in_parts(self, recorder: Recorder, batch: Batch, error: Exception) -> None:
+        """Write all of a batch but the one exchange that cannot be written."""
+        self._counters.update(batch.counters)
+        if len(batch.rows) > 1:
+            first, second = batch.split(len(batch.rows) // 2)
+            try:
+                self._write(recorder, first)
+            finally:
+                self._write(recorder, second)
+        elif batch.rows:
+            self._counters["errors"] += 1
+            self._degrade(f"an exchange was lost, unexpected {type(error).__name__}: {error}")
 
     def _keep(self, batch: Batch) -> None:
         """Keep a batch in memory until the buffer is well again, or count it dropped."""
@@ -335,17 +371,15 @@ class Monitor:
             self._unwritten.append(batch)
 
     def _retry(self, recorder: Recorder) -> None:
+        """Write what could not be written before, in its order."""
         if self._unwritten and time.monotonic() >= self._retry_at:
-            try:
-                while self._unwritten:
-                    recorder.write(self._unwritten[0])
-                    del self._unwritten[0]
-            except StoreError:
-                self._retry_at = time.monotonic() + RETRY_SECONDS
-                raise
-            except Exception:
-                del self._unwritten[0]  # one that can never be written must not block the others
-                raise
+            waiting, self._unwritten = self._unwritten, []
+            for i, batch in enumerate(waiting):
+                try:
+                    self._write(recorder, batch)
+                except StoreError:
+                    self._unwritten += waiting[i + 1 :]
+                    raise
 
     def _note_dropped(self, inbox: Inbox) -> None:
         new = inbox.dropped - self._dropped
@@ -382,7 +416,7 @@ _MONITORS: weakref.WeakSet[Monitor] = weakref.WeakSet()
 def _after_fork() -> None:
     # Servers fork when they like, often after the app is built.
     for monitor in _MONITORS:
-        monitor._forget_thread()  # noqa: SLF001  # of this module
+        monitor.begin_in_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -22,7 +22,7 @@ from drift_middleware.capture import tabulate
 from drift_middleware.capture.relevance import is_about, is_secret
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
-from drift_middleware.drift.detector import carry
+from drift_middleware.drift.detector import Detector, carry
 from drift_middleware.drift.levels import level
 from drift_middleware.drift.report import severity, summary
 from drift_middleware.drift.state import State
@@ -34,6 +34,7 @@ from drift_middleware.watch import Batch, Progress, View, Watch
 
 PROGRESS = "progress"
 STATE = "detector"
+MAX_ENDPOINTS = 10_000
 UNRELATED = "no column of the baseline"
 "reason for a skipped exchange: JSON, but not of the model"
 
@@ -57,7 +58,10 @@ class Recorder:
         self.view = View(Progress())
         self._configured = baseline
         self._clock = clock
-        self._raw: bytes | None = None  # the shared progress as this process last saw or wrote it
+        # The shared progress and state as this process last saw or wrote them.
+        self._raw: bytes | None = None
+        self._saved: State | None = None
+        self._of_parent: Store | None = None
         self._progress = Progress()
         self._watch: Watch | None = None
         self._state: State | None = None
@@ -75,6 +79,13 @@ class Recorder:
     def close(self) -> None:
         """Let go of the buffer."""
         self.store.close()
+
+    def begin_in_child(self, store: Store) -> None:
+        """Go on in the child of a fork with a store of its own."""
+        # The parent's is kept: to finalise its connection here would close the parent's files.
+        self._of_parent = self.store
+        self.store = store
+        self._forget()
 
     def refresh(self) -> None:
         """Take over what other processes wrote."""
@@ -109,36 +120,47 @@ class Recorder:
                 self._save(tx)
                 view = self._look(tx)
         except BaseException:
-            self._raw = None  # nothing of this happened: load again what did
-            self._events.clear()
+            self._forget()  # nothing of this happened: load again what did
             raise
         self.view = view
         events, self._events = self._events, []
         for event in events:
             event()
 
+    def _forget(self) -> None:
+        self._raw = self._saved = self._state = self._watch = None
+        self._progress = Progress()
+        self._events.clear()
+
     def _load(self, tx: Transaction) -> None:
+        """Take over what another worker changed: little, as a rule, and a new state at a check."""
         raw = tx.get(PROGRESS)
         if raw is None:
             self._start(tx)
         elif raw != self._raw:
-            self._progress = msgspec.json.decode(raw, type=Progress)
-            document = tx.get_baseline(self._progress.fingerprint)
-            self._watch = self._state = None
-            if document is not None:
-                self._watch = self._build(msgspec.json.decode(document, type=Baseline))
-                state = tx.get(STATE)
-                detector = self._watch.detector
-                self._state = detector.start() if state is None else detector.restore(state)
+            before, self._progress = self._progress, msgspec.json.decode(raw, type=Progress)
             self._raw = raw
+            is_other = self._watch is None or _watched(before) != _watched(self._progress)
+            if is_other:
+                document = tx.get_baseline(self._progress.fingerprint)
+                self._watch = None
+                if document is not None:
+                    self._watch = self._build(msgspec.json.decode(document, type=Baseline))
+            if self._watch is not None and (is_other or before.check != self._progress.check):
+                self._load_state(tx, self._watch.detector)
+
+    def _load_state(self, tx: Transaction, detector: Detector) -> None:
+        state = tx.get(STATE)
+        self._state = self._saved = detector.start() if state is None else detector.restore(state)
 
     def _save(self, tx: Transaction) -> None:
         raw = msgspec.json.encode(self._progress)
         if raw != self._raw:
             tx.put(PROGRESS, raw)
-            if self._state is not None:
-                tx.put(STATE, self._state.to_bytes())
             self._raw = raw
+        if self._state is not None and self._state is not self._saved:
+            tx.put(STATE, self._state.to_bytes())
+            self._saved = self._state
 
     def _look(self, tx: Transaction) -> View:
         progress = msgspec.structs.replace(self._progress, captured=dict(self._progress.captured))
@@ -201,15 +223,24 @@ class Recorder:
     def _finish_learning(self, tx: Transaction) -> None:
         captured = self._progress.captured
         columns = tx.read_rows(list(captured), self._progress.first_row, self.config.learn_rows)
-        outputs = [name for name in columns if captured[name] == "prediction"]
-        ignored = [name for name in self.config.ignore if name in columns]
+        answered = {name for name in columns if captured[name] == "prediction"}
+        named = answered if self.config.predictions == "auto" else {*self.config.predictions}
+        watched = {
+            name: values
+            for name, values in columns.items()
+            if name not in self.config.ignore and (name in named or name not in answered)
+        }
         try:
             baseline = Baseline.fit(
-                columns, predictions=outputs, ignore=ignored, source="learned from traffic"
+                watched,
+                predictions=[name for name in watched if name in named],
+                source="learned from traffic",
             )
         except BaselineError as error:  # such as nothing but identifiers: wait for other traffic
-            self._say(logging.WARNING, LEARNED, f"no baseline yet: {error}", columns=[], rows=0)
             self._progress.first_row = tx.last_row()
+            tx.trim_rows()
+            text = f"no baseline yet: {error}"
+            self._say(logging.WARNING, LEARNED, text, columns=[], rows=0, fingerprint="")
             return
         self._use(tx, baseline)
         self._say_learned(baseline)
@@ -219,8 +250,11 @@ class Recorder:
 
     def _learn_outputs(self, tx: Transaction, watch: Watch) -> None:
         """Make signals of the outputs that the baseline lacks, once enough rows have them."""
-        known = {signal.column for signal in watch.baseline.signals}
-        names = [name for name in self._progress.captured if name not in known]
+        names = [
+            name
+            for name, role in self._progress.captured.items()
+            if role == "prediction" and self._is_learnable(watch, name)
+        ]
         columns = tx.read_rows(names, self._progress.first_row, self.config.keep_rows)
         answered = [
             row for row in zip(*columns.values(), strict=True) if any(v is not None for v in row)
@@ -235,9 +269,20 @@ class Recorder:
             )
         except BaselineError:  # outputs that cannot be watched, such as a fresh id each
             self._progress.predicted = 0
+            self._progress.first_row = tx.last_row()
             return
         self._use(tx, watch.baseline.extended(outputs))
         self._say_learned(outputs)
+
+    def _is_learnable(self, watch: Watch, output: str) -> bool:
+        """Say whether an output that the baseline lacks is to become a signal."""
+        named = self.config.predictions
+        return (
+            (named == "auto" or output in named)
+            and output not in self.config.ignore
+            and output not in watch.baseline.columns
+            and not is_secret(output)
+        )
 
     # Watching.
 
@@ -248,6 +293,8 @@ class Recorder:
             if endpoint in self._endpoints:
                 kept.append(i)
             elif is_about(rows, watch.features):
+                if len(self._endpoints) >= MAX_ENDPOINTS:  # an app that names no templates
+                    self._endpoints.clear()
                 self._endpoints.add(endpoint)
                 kept.append(i)
         if len(kept) == len(batch.rows):
@@ -268,7 +315,7 @@ class Recorder:
         watch = self._note_captured(watch, table)
         places, values = watch.counter.place(table, self._progress.captured)
         if self.config.store == "rows":
-            others = table.columns.keys() - values.keys()
+            others = [name for name in table.outputs if self._is_learnable(watch, name)]
             values |= {name: _plain(table.columns[name]) for name in others}
             tx.append_rows(_row_times(table), values)
         tx.append_tallies(
@@ -289,7 +336,12 @@ class Recorder:
 
     def _note_captured(self, watch: Watch, table: Table) -> Watch:
         """Remember which columns traffic has shown, and that one is an output after all."""
-        new = table.columns.keys() - self._progress.captured.keys()
+        columns = {*watch.baseline.columns}
+        new = [
+            name
+            for name in table.columns.keys() - self._progress.captured.keys()
+            if name in columns or self._is_learnable(watch, name)
+        ]
         if not new:
             return watch
         self._progress.captured |= {name: _role(table, name) for name in new}
@@ -300,7 +352,8 @@ class Recorder:
 
     def _count(self, tx: Transaction, table: Table) -> None:
         tx.count({"requests": len(table.requests), "rows": table.rows})
-        self._progress.predicted += sum(table.predicted)
+        if self._watch is None or self._lacks_outputs(self._watch):
+            self._progress.predicted += sum(table.predicted)
 
     def _check(self, tx: Transaction, watch: Watch) -> None:
         """Move the detector one step, on the tallies since the last check."""
@@ -398,9 +451,16 @@ def _plain(column: list[Any]) -> list[Any]:
 
 
 def _plain_value(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
     if type(value) is int:
         return value if -(2**63) <= value < 2**63 else numbers([value]).item()
     return value if type(value) is float else level(value)
+
+
+def _watched(progress: Progress) -> tuple[str, dict[str, Role]]:
+    """Return what decides what is watched."""
+    captured = progress.captured.items()
+    return progress.fingerprint, {name: role for name, role in captured if role == "prediction"}
 
 
 def _worst(levels: Iterable[Severity]) -> Severity:

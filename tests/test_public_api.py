@@ -98,7 +98,6 @@ def test_serving_with_a_saved_baseline_does_not_load_scipys_statistics(saved, co
     assert "scipy.stats" not in modules
 
 
-@pytest.mark.xfail(strict=True, reason="sqlite-utils loads pandas where that is installed")
 @PROGRAMS
 def test_serving_with_a_saved_baseline_does_not_load_pandas(saved, code):
     assert loaded(code, *saved) & {"pandas", "pyarrow"} == set()

@@ -33,7 +33,11 @@ class Transaction(Protocol):
         ...
 
     def read_rows(self, names: Sequence[str], after: int, limit: int) -> dict[str, list[Any]]:
-        """Read the oldest rows numbered above `after`, a list per column."""
+        """Read the oldest rows numbered above `after`, a list per column that was ever kept."""
+        ...
+
+    def trim_rows(self) -> None:
+        """Delete the oldest rows, beyond those that are kept."""
         ...
 
     def append_tallies(self, tallies: Sequence[Tally]) -> None:
@@ -85,11 +89,14 @@ class Store(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """Begin to write; commit at the end of the block, roll back on an exception."""
+        """Begin to write; commit at the end of the block, roll back on an exception.
+
+        A closed store opens itself.  One whose database was removed or replaced says so, once.
+        """
         ...
 
     def is_changed(self) -> bool:
-        """Say whether another process wrote since the last call."""
+        """Say whether another process wrote since the last call.  Opens, and refuses, as above."""
         ...
 
     def history(self, limit: int, before: int | None = None) -> list[Check]:

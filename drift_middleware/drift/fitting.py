@@ -171,6 +171,7 @@ def _reason_in_texts(texts: list[str]) -> str | None:
 
 def _numbers_the_rows(values: Floats) -> bool:
     """Tell a row number: whole, each one more than the last."""
-    return (
-        len(values) >= TELLING and bool(values[0] % 1 == 0) and bool((np.diff(values) == 1).all())
-    )
+    if len(values) < TELLING:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):  # of the largest numbers and infinities
+        return bool(values[0] % 1 == 0) and bool((np.diff(values) == 1).all())

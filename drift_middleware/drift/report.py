@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drift_middleware.drift.cells import Cells, Floats, name_numbers
+from drift_middleware.drift.cells import FEW, Cells, Floats, name_numbers
 from drift_middleware.drift.detector import ChannelVerdict, Detector, Verdict
 from drift_middleware.drift.distances import distances, gaps_between
 from drift_middleware.drift.signals import Signal
@@ -84,13 +84,42 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
 def cell_shares(cells: Cells, live: Floats) -> list[CellShare]:
     """Compare the cells' shares of baseline and live rows; cells that look alike are one."""
     shares: dict[str, CellShare] = {}
-    p, q = _shares(np.array(cells.weights)), _shares(live)
-    for label, baseline, now in zip(cells.labels(), p.tolist(), q.tolist(), strict=True):
+    p, q = _baseline_shares(cells), _shares(live)
+    for name, baseline, now in zip(_names(cells), p.tolist(), q.tolist(), strict=True):
         # Several edges on one value, which many rows have, cut it into cells of one name.
-        cell = shares.setdefault(label, CellShare(label, 0.0, 0.0))
+        cell = shares.setdefault(name, CellShare(name, 0.0, 0.0))
         cell.baseline = round(cell.baseline + baseline, 5)
         cell.live = round(cell.live + now, 5)
     return list(shares.values())
+
+
+def _names(cells: Cells) -> list[str]:
+    """Name the cells.  Levels keep their names; a word of ours that is a level gives way."""
+    names = cells.labels()
+    if cells.edges:
+        return names
+    own = min(len(cells.values), FEW)
+    words = ("other levels", "never seen")[own - len(names) :]
+    return [*names[:own], *(_unlike(word, cells.values) for word in words)]
+
+
+def _unlike(word: str, levels: Collection[Any]) -> str:
+    while word in levels:
+        word += " (cell)"
+    return word
+
+
+def _baseline_shares(cells: Cells) -> Floats:
+    """Return the share of the baseline's rows in each cell: none, of what it never showed.
+
+    The weights of a cut by values are others: there, what was seen once speaks for the unseen.
+    """
+    counts = np.array(cells.weights)
+    if not cells.edges:
+        counts = np.maximum(counts - 0.5, 1.0)
+        counts[FEW:] = cells.present - counts[:FEW].sum()
+    counts[list(cells.novel)] = 0.0
+    return _shares(counts)
 
 
 def _why(
@@ -111,28 +140,40 @@ def _why(
 
 def _what_moved(cells: Cells, live: Floats) -> str:
     """Say which part moved: a side of the line, where that explains more than any one cell."""
-    shares = cell_shares(cells, live)
-    most = max(shares, key=lambda one: abs(one.live - one.baseline))
+    most = _most_moved(cells, live)
     side = _side(cells, live) if cells.edges else None
     if side is not None and abs(side.live - side.baseline) > abs(most.live - most.baseline):
         most = side
     where = f"in {most.cell}" if cells.edges and most.cell[:1] == "(" else most.cell
-    where = where if cells.ordered else repr(where)
-    return (
-        f"{_percent(most.live)} of rows are {where}; {_percent(most.baseline)} were in the baseline"
-    )
+    where = repr(where) if where in cells.values else where
+    was = _percent(most.baseline) if most.baseline else "none"
+    return f"{_percent(most.live)} of rows are {where}; {was} were in the baseline"
+
+
+def _most_moved(cells: Cells, live: Floats) -> CellShare:
+    names = _names(cells)
+    new = {names[i] for i in cells.novel}
+    expected = dict.fromkeys(names, 0.0)
+    for name, share in zip(names, _shares(np.array(cells.weights)).tolist(), strict=True):
+        expected[name] += share
+
+    def gap(share: CellShare) -> float:
+        moved = share.live - expected[share.cell]
+        # Fewer new values than there would be by chance are nothing to point at.
+        return moved if share.cell in new else abs(moved)
+
+    return max(cell_shares(cells, live), key=gap)
 
 
 def _side(cells: Cells, live: Floats) -> CellShare:
     """Return the half line, above or below an edge, whose share grew most."""
-    p, q = _shares(np.array(cells.weights)), _shares(live)
-    below = (np.cumsum(q) - np.cumsum(p))[:-1]
+    p, q = _baseline_shares(cells), _shares(live)
+    below = np.cumsum(q - p)[:-1]
     edge = int(np.argmax(np.abs(below)))
     at = name_numbers(cells.edges)[int(cells.keys[edge])]
-    was, now = float(np.cumsum(p)[edge]), float(np.cumsum(q)[edge])
     if below[edge] > 0:
-        return CellShare(f"at most {at}", was, now)
-    return CellShare(f"above {at}", 1 - was, 1 - now)
+        return CellShare(f"at most {at}", float(p[: edge + 1].sum()), float(q[: edge + 1].sum()))
+    return CellShare(f"above {at}", float(p[edge + 1 :].sum()), float(q[edge + 1 :].sum()))
 
 
 def _shares(counts: Floats) -> Floats:

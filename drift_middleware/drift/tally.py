@@ -59,7 +59,8 @@ class Counter:
         places : (signals, rows) int
             Index into the flat tally; `layout.size` where a row does not count.
         values : dict of column -> list
-            The watched columns, clean: numbers, level names, None where missing.
+            The watched columns, clean: numbers, NaN where missing; or level names, None where
+            missing.
         """
         places = np.full((len(self._signals), table.rows), self.layout.size)
         values: dict[str, list[Any]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -99,22 +99,23 @@ class Routes:
     def _admit(self, scope: Scope) -> None:
         if self._token is not None:
             given = dict(scope["headers"]).get(b"authorization", b"")
-            wanted = f"Bearer {self._token}".encode()
-            if not secrets.compare_digest(given, wanted):
+            scheme, _, token = given.partition(b" ")
+            is_right = secrets.compare_digest(token.strip(b" "), self._token.encode())
+            if scheme.lower() != b"bearer" or not is_right:
                 raise RefusedError(401, "This needs the header `Authorization: Bearer <token>`.")
         if scope["method"] not in ("GET", "HEAD"):
             raise RefusedError(405, "Only GET and HEAD are allowed here.")
 
     def _find(self, scope: Scope) -> Callable[[], Any]:
-        rest = self._path(scope)[len(self._route) :].strip("/")
+        rest = self._path(scope)[len(self._route) :]
+        page, name = rest.strip("/"), rest.removeprefix("/signals/")
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        if rest == "":
+        if page == "":
             return self._report
-        if rest == "history":
+        if page == "history":
             limit, before = _number(query, "limit", 100), _number(query, "before", None)
             return lambda: self._history(min(limit or 0, MOST_CHECKS), before)
-        if rest.startswith("signals/"):
-            name = unquote(rest.removeprefix("signals/"))
+        if name not in ("", rest):  # as it is: servers decode the path, and names have slashes
             limit = _number(query, "limit", 100)
             return lambda: self._signal(name, min(limit or 0, MOST_CHECKS))
         route = self._route

@@ -1,14 +1,17 @@
 import os
+import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from drift_middleware.buffer import SqliteStore
 from drift_middleware.errors import StoreError
+from drift_middleware.schemas import Check
 
 
 @contextmanager
@@ -129,3 +132,132 @@ def test_a_disk_that_was_full_can_be_written_again(tmp_path):
     )
     assert done.stderr == ""
     assert done.stdout.count("cannot be written") == 2
+
+
+def removed(path):
+    path.unlink()
+
+
+def replaced(path):
+    """Put another buffer in its place, as one does with a backup."""
+    other = path.with_name("other.db")
+    with opened(other) as store, store.transaction() as tx:
+        tx.count({"other": 1})
+    other.replace(path)
+
+
+def moved(path):
+    path.rename(path.with_name("moved.db"))
+
+
+GONE = pytest.mark.parametrize(
+    ("act", "counters"), [(removed, {}), (replaced, {"other": 1}), (moved, {})]
+)
+
+
+@GONE
+@pytest.mark.parametrize("notice", ["is_changed", "transaction"])
+def test_a_file_that_is_not_there_any_more_is_noticed_and_the_next_write_opens_anew(
+    tmp_path, act, counters, notice
+):
+    path = tmp_path / "drift.db"
+    with opened(path) as store:
+        keep(store, {"v": [1]})
+        act(path)
+        with pytest.raises(StoreError, match="was removed or replaced"):  # noqa: SIM117  # a block is what fails
+            with store.transaction() if notice == "transaction" else nullcontext():
+                store.is_changed()
+        keep(store, {"w": [2]})
+        assert store.is_changed()
+        with store.transaction() as tx:
+            assert tx.read_rows(["v", "w"], 0, 10) == {"w": [2]}
+            assert tx.counters() == counters
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with opened(path) as other, other.transaction() as tx:
+            assert tx.read_rows(["v", "w"], 0, 10) == {"w": [2]}
+
+
+@GONE
+def test_two_stores_notice_one_after_the_other_and_meet_in_the_same_file(tmp_path, act, counters):
+    path = tmp_path / "drift.db"
+    with opened(path) as first, opened(path) as second:
+        for store in (first, second):
+            keep(store, {"v": [1]})
+        act(path)
+        for number, store in enumerate((first, second, first)):
+            if number < 2:
+                with pytest.raises(StoreError, match="removed or replaced"):
+                    store.is_changed()
+            keep(store, {"w": [number]})
+        with second.transaction() as tx:
+            assert tx.read_rows(["v", "w"], 0, 10) == {"w": [0, 1, 2]}
+            assert tx.counters() == counters
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_who_comes_after_a_removal_shares_nothing_with_who_has_not_noticed_it(tmp_path):
+    path = tmp_path / "drift.db"
+    with opened(path) as old:
+        keep(old, {"v": [1]})
+        before = {suffix: Path(f"{path}{suffix}").stat().st_ino for suffix in ("", "-wal", "-shm")}
+        path.unlink()
+        with opened(path) as new:
+            for suffix, number in before.items():
+                assert Path(f"{path}{suffix}").stat().st_ino != number
+            keep(new, {"w": [2]})
+            with pytest.raises(StoreError, match="removed or replaced"):
+                old.is_changed()
+            keep(old, {"w": [3]})
+            with new.transaction() as tx:
+                assert tx.read_rows(["v", "w"], 0, 10) == {"w": [2, 3]}
+
+
+def test_reading_makes_no_file(tmp_path):
+    path = tmp_path / "drift.db"
+    with opened(path) as store:
+        path.unlink()
+        with pytest.raises(StoreError, match="cannot be read: unable to open database file"):
+            store.history(10)
+        assert not path.exists()
+
+
+def test_what_is_kept_can_be_read_after_closing(tmp_path):
+    with opened(tmp_path / "drift.db") as store:
+        keep(store, {"v": [1]})
+        store.close()
+        assert store.history(10) == store.signal_history("v", 10) == []
+
+
+def test_a_relative_path_stays_where_it_was_when_the_folder_is_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with opened("drift.db") as store:
+        monkeypatch.chdir("/")
+        keep(store, {"v": [1]})
+        store.close()
+        keep(store, {"v": [2]})
+    with opened(tmp_path / "drift.db") as store, store.transaction() as tx:
+        assert tx.read_rows(["v"], 0, 10) == {"v": [1, 2]}
+
+
+@pytest.mark.parametrize("name", ["a b.db", "50%.db", "a?mode=memory", "a#b.db", "größe.db"])
+def test_the_name_of_the_file_may_have_any_characters(tmp_path, name):
+    with opened(tmp_path / name) as store:
+        keep(store, {"v": [1]})
+        assert store.history(1) == []
+    assert (tmp_path / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE checks SET moved = '?'", "UPDATE checks SET severity = 'none at all'"]
+)
+def test_a_line_of_the_history_that_is_damaged_is_said(tmp_path, damage):
+    with opened(tmp_path / "drift.db") as store:
+        with store.transaction() as tx:
+            tx.append_check(Check(number=1, at="", requests=1, rows=1), "", b"{}", b"?")
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+            connection.execute(damage)
+        with pytest.raises(StoreError, match="cannot be read: "):
+            store.history(10)
+        with pytest.raises(StoreError, match="cannot be read: "):
+            store.signal_history("age", 10)

@@ -15,7 +15,20 @@ from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Check, Report, SignalReport
 from drift_middleware.web import Routes
 
-NAMES = ["age", "a/b", "größe 日本", "two words", "..", "?x=1#y", "50%", "+", "//"]
+NAMES = [
+    "age",
+    "a/b",
+    "größe 日本",
+    "two words",
+    "..",
+    "?x=1#y",
+    "50%",
+    "+",
+    "/",
+    "//",
+    "a/",
+    "history",
+]
 TOKEN = "s3cret-ü"  # noqa: S105  # of these tests alone
 
 
@@ -130,7 +143,7 @@ def test_an_impossible_number_is_refused_with_its_name_and_value(client, where, 
     assert answer.json() == {"error": f"{name}={text!r} is impossible: give a whole number."}
 
 
-@pytest.mark.parametrize("name", NAMES[:-1])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_signal_is_found_by_its_name_whatever_characters_it_has(client, monitor, name):
     # As a server hands it over: the path is decoded.  A client would resolve the dots.
     scope_path = f"/_drift/signals/{name}"
@@ -140,7 +153,6 @@ def test_a_signal_is_found_by_its_name_whatever_characters_it_has(client, monito
     assert answer.keys() == {*SignalReport.__struct_fields__, "history"}
 
 
-@pytest.mark.xfail(strict=True, reason="the path, decoded by the server, is decoded once more")
 def test_a_signal_whose_name_looks_encoded_is_found():
     source = Noted()
     source.signals = lambda: [msgspec.structs.replace(Noted().signals()[0], name="a%41")]
@@ -149,7 +161,6 @@ def test_a_signal_whose_name_looks_encoded_is_found():
     )
 
 
-@pytest.mark.xfail(strict=True, reason="slashes at the end are cut off")
 def test_a_signal_whose_name_ends_in_a_slash_is_found(client):
     assert client.get("/_drift/signals/%2F%2F").json()["name"] == "//"
 
@@ -180,15 +191,8 @@ def test_only_reading_is_allowed(client, method):
 @pytest.mark.parametrize(
     "given",
     [
-        None,
-        "",
-        "Bearer",
-        "Bearer ",
-        "Basic x",
-        "Bearer s3cret",
-        "s3cret-ü",
-        "Bearer s3cret-ü!",
-        "é",
+        *(None, "", "Bearer", "Bearer ", "Bearer s3cret", "Bearer s3cret-ü!", "Bearer s3cret-ü x"),
+        *("Basic x", "Basic s3cret-ü", "s3cret-ü", " s3cret-ü", "Bearers3cret-ü", "é"),
     ],
 )
 @pytest.mark.parametrize("path", ["/_drift", "/_drift/history", "/_drift/signals/age", "/_drift/x"])
@@ -206,9 +210,9 @@ def test_with_the_token_all_is_as_without_one(monitor, client):
     assert guarded.post("/_drift").status_code == 405
 
 
-@pytest.mark.xfail(strict=True, reason="the scheme is compared letter by letter")
-def test_the_scheme_of_the_token_may_be_written_small(monitor):
-    headers = {"authorization": f"bearer {TOKEN}".encode()}
+@pytest.mark.parametrize("given", ["bearer s3cret-ü", "BEARER s3cret-ü", "Bearer  s3cret-ü "])
+def test_the_scheme_of_the_token_is_read_as_http_reads_it(monitor, given):
+    headers = {"authorization": given.encode()}
     assert client_of(monitor, TOKEN).get("/_drift", headers=headers).status_code == 200
 
 

@@ -1,0 +1,218 @@
+"""What one transaction does in the SQLite buffer."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Mapping, Sequence, Set
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from drift_middleware.schemas import Check, Tally
+
+MAX_COLUMNS = 1900
+"SQLite allows 2,000 columns; further ones are tallied but not kept"
+RESERVED = frozenset({"id", "at"})
+UNSTORABLE = (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"what SQLite raises for a value that it cannot hold"
+CHECK_COLUMNS = "number, at, requests, rows, milliseconds, severity, data, prediction, moved"
+
+
+class SqliteTransaction:
+    """A `Transaction`: statements between `BEGIN IMMEDIATE` and `COMMIT`."""
+
+    def __init__(
+        self, db: sqlite3.Connection, names: dict[str, str], keep_rows: int, keep_checks: int
+    ) -> None:
+        self._run = db.execute
+        self._run_many = db.executemany
+        self._names = names
+        self._keep_rows = keep_rows
+        self._keep_checks = keep_checks
+
+    def get(self, key: str) -> bytes | None:
+        """Read a piece of shared state."""
+        found = self._run("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write a piece of shared state."""
+        self._run("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", (key, value))
+
+    def count(self, counters: Mapping[str, int]) -> None:
+        """Add to the counters."""
+        self._run_many(
+            "INSERT INTO counters (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            [(_name(name), value) for name, value in counters.items() if value],
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Read all counters."""
+        return dict(self._run("SELECT name, value FROM counters").fetchall())
+
+    def append_rows(self, at: Sequence[float], columns: Mapping[str, Sequence[Any]]) -> None:
+        """Keep rows, a list per column."""
+        stored = self._stored_as(columns)
+        names = ", ".join(["at", *map(_quoted, stored)])
+        marks = ", ".join("?" * (len(stored) + 1))
+        sql = f"INSERT INTO rows ({names}) VALUES ({marks})"  # noqa: S608  # names are quoted
+        self._run("SAVEPOINT append_rows")
+        try:
+            self._run_many(sql, zip(at, *stored.values(), strict=True))
+        except UNSTORABLE:
+            # Clients choose the values, and one of them must not lose all the others.
+            self._run("ROLLBACK TO append_rows")
+            clean = [map(_storable, values) for values in stored.values()]
+            self._run_many(sql, zip(at, *clean, strict=True))
+        self._run("RELEASE append_rows")
+
+    def last_row(self) -> int:
+        """Return the number of the newest row."""
+        return int(self._run("SELECT coalesce(max(id), 0) FROM rows").fetchone()[0])
+
+    def read_rows(self, names: Sequence[str], after: int, limit: int) -> dict[str, list[Any]]:
+        """Read the oldest rows numbered above `after`."""
+        known = self._registered()
+        stored = {name: known[key] for name in names if (key := _name(name)) in known}
+        if not stored:
+            return {}
+        wanted = ", ".join(map(_quoted, stored.values()))
+        sql = f"SELECT {wanted} FROM rows WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608  # names are quoted
+        found = self._run(sql, (after, limit)).fetchall()
+        return {name: [line[i] for line in found] for i, name in enumerate(stored)}
+
+    def trim_rows(self) -> None:
+        """Delete the oldest rows, beyond those that are kept."""
+        self._run("DELETE FROM rows WHERE id <= ?", (self.last_row() - self._keep_rows,))
+
+    def append_tallies(self, tallies: Sequence[Tally]) -> None:
+        """Keep tallies for the next check."""
+        self._run_many(
+            "INSERT INTO tallies (slice, requests, rows, counts) VALUES (?, ?, ?, ?)",
+            [
+                (tally.slice, tally.requests, tally.rows, _json(tally.counts).decode())
+                for tally in tallies
+            ],
+        )
+
+    def pending(self) -> tuple[int, int]:
+        """Return the requests and rows tallied since the last check."""
+        found = self._run("SELECT coalesce(sum(requests), 0), coalesce(sum(rows), 0) FROM tallies")
+        requests, rows = found.fetchone()
+        return int(requests), int(rows)
+
+    def pending_tallies(self) -> list[Tally]:
+        """Return the tallies since the last check, one per time slice, oldest first."""
+        merged: dict[int, Tally] = {}
+        found = self._run("SELECT slice, requests, rows, counts FROM tallies ORDER BY slice")
+        for slice_, requests, rows, text in found:
+            counts = msgspec.json.decode(text, type=list[int])
+            known = merged.get(slice_)
+            if known is None:
+                merged[slice_] = Tally(slice=slice_, requests=requests, rows=rows, counts=counts)
+            else:
+                known.requests += requests
+                known.rows += rows
+                known.counts = [a + b for a, b in zip(known.counts, counts, strict=True)]
+        return list(merged.values())
+
+    def forget_tallies(self) -> None:
+        """Drop the tallies since the last check."""
+        self._run("DELETE FROM tallies")
+
+    def append_check(self, check: Check, fingerprint: str, counts: bytes, signals: bytes) -> None:
+        """Write a check into the history, drop its tallies, and keep to the retention."""
+        line = {name: getattr(check, name) for name in CHECK_COLUMNS.split(", ")} | {
+            "moved": _json(check.moved).decode(),
+            "fingerprint": fingerprint,
+            "last_row": self.last_row(),
+            "counts": counts.decode(),
+            "signals": signals.decode(),
+        }
+        marks = ", ".join(f":{name}" for name in line)
+        self._run(f"INSERT INTO checks ({', '.join(line)}) VALUES ({marks})", line)  # noqa: S608  # constants
+        self.forget_tallies()
+        self.trim_rows()
+        self._run("DELETE FROM checks WHERE number <= ?", (check.number - self._keep_checks,))
+
+    def last_check_number(self) -> int:
+        """Return the number of the newest check."""
+        return int(self._run("SELECT coalesce(max(number), 0) FROM checks").fetchone()[0])
+
+    def put_baseline(self, fingerprint: str, source: str, document: bytes) -> None:
+        """Keep a baseline."""
+        self._run(
+            "INSERT OR REPLACE INTO baselines (fingerprint, source, document) VALUES (?, ?, ?)",
+            (fingerprint, _storable(source), document.decode()),
+        )
+
+    def get_baseline(self, fingerprint: str) -> bytes | None:
+        """Read a kept baseline."""
+        sql = "SELECT document FROM baselines WHERE fingerprint = ?"
+        found = self._run(sql, (fingerprint,)).fetchone()
+        return None if found is None else found[0].encode()
+
+    def _registered(self) -> dict[str, str]:
+        return dict(self._run("SELECT name, stored_as FROM columns").fetchall())
+
+    def _stored_as(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Give the columns the names that they have in `rows`; their first value adds them."""
+        keys = {_name(name): values for name, values in columns.items()}
+        if not self._names.keys() >= keys.keys():
+            self._names.update(self._registered())  # another process may have added some
+            new = {key: values for key, values in keys.items() if key not in self._names}
+            self._add_columns([key for key, values in new.items() if any(map(_is_present, values))])
+        return {self._names[key]: values for key, values in keys.items() if key in self._names}
+
+    def _add_columns(self, keys: Sequence[str]) -> None:
+        taken = {*RESERVED} | {where.casefold() for where in self._names.values()}
+        for key in keys[: max(MAX_COLUMNS - len(self._names), 0)]:
+            where = _free_name(key, taken)
+            taken.add(where.casefold())
+            # Of no type: to suit that of a column, SQLite would read the text "01234" as 1234.
+            self._run(f"ALTER TABLE rows ADD COLUMN {_quoted(where)}")
+            self._run("INSERT INTO columns (name, stored_as) VALUES (?, ?)", (key, where))
+            self._names[key] = where
+
+
+def _is_present(value: Any) -> bool:
+    return value is not None and value == value  # noqa: PLR0124  # NaN differs from itself
+
+
+def _name(text: str) -> str:
+    """Write a name so that every database takes it, and each differently."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _storable(value: Any) -> Any:
+    """Come as near to a value as SQLite can; what is no value of a column is missing."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else _float(value)
+    return value if isinstance(value, float | bytes) else None
+
+
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return sys.float_info.max if value > 0 else -sys.float_info.max
+
+
+def _free_name(name: str, taken: Set[str]) -> str:
+    """Find a column name: SQLite does not tell `Age` from `age`, and strangers choose the names."""
+    clean = "".join(char if char.isprintable() else "_" for char in name[:100]) or "_"
+    if clean.casefold() not in taken:
+        return clean
+    return next(f"{clean}_{i}" for i in count(2) if f"{clean}_{i}".casefold() not in taken)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+_json = msgspec.json.Encoder().encode

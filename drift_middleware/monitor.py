@@ -42,6 +42,8 @@ GATHER_SECONDS = 0.1
 "how long requests are gathered before they are read together"
 RETRY_SECONDS = 1.0
 "between attempts to write into a buffer that failed"
+FORK_SECONDS = 1.0
+"how long a fork waits for a transaction to end"
 MAX_UNWRITTEN = 100_000
 "requests kept in memory while the buffer fails"
 
@@ -129,7 +131,9 @@ class Monitor:
             while self.inbox.is_full:
                 self.drain()
             predictions = None if prediction is None else [prediction]
-            row = dict(features) if isinstance(features, Mapping) else list(features)
+            row: Any = list(features)
+            if isinstance(features, Mapping):
+                row = {_clean(name): value for name, value in features.items()}
             self.inbox.put(Rows([row], predictions, "record"))
 
     def drain(self, timeout: float = 5.0) -> bool:
@@ -239,6 +243,7 @@ class Monitor:
         """Set up all that belongs to one process."""
         self.inbox = Inbox(self.config.max_queue_bytes, self._start)
         self._starting = threading.Lock()
+        self._writing = threading.Lock()
         self._rounds = threading.Condition()
         self._is_stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -249,6 +254,15 @@ class Monitor:
         self._unwritten: list[Batch] = []
         self._retry_at = 0.0
         self._reason: str | None = None
+
+    def pause_for_fork(self) -> None:
+        """Wait for the end of a transaction: the child would have its locks for ever."""
+        self._is_paused = self._writing.acquire(timeout=FORK_SECONDS)
+
+    def resume_in_parent(self) -> None:
+        """Let the thread write again."""
+        if self._is_paused:
+            self._writing.release()
 
     def begin_in_child(self) -> None:
         """Begin afresh in the child of a fork.
@@ -277,7 +291,8 @@ class Monitor:
         while True:
             last = stopping.is_set()
             asked = self._asked
-            self._round(recorder, inbox)
+            with self._writing:
+                self._round(recorder, inbox)
             with rounds:
                 self._answered = asked
                 rounds.notify_all()
@@ -413,14 +428,25 @@ class Monitor:
 _MONITORS: weakref.WeakSet[Monitor] = weakref.WeakSet()
 
 
-def _after_fork() -> None:
-    # Servers fork when they like, often after the app is built.
-    for monitor in _MONITORS:
-        monitor.begin_in_child()
+def _all(method: Callable[[Monitor], None]) -> Callable[[], None]:
+    def call() -> None:
+        for monitor in list(_MONITORS):
+            method(monitor)
+
+    return call
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # servers fork when they like, often after the app is built
+    os.register_at_fork(
+        before=_all(Monitor.pause_for_fork),
+        after_in_parent=_all(Monitor.resume_in_parent),
+        after_in_child=_all(Monitor.begin_in_child),
+    )
+
+
+def _clean(name: Any) -> str:
+    """Name a column so that it can be written: a lone surrogate has no UTF-8."""
+    return str(name).encode("utf-8", "replace").decode()
 
 
 def _headers(severity: str, data: str, prediction: str, check: int) -> list[tuple[bytes, bytes]]:

@@ -317,7 +317,7 @@ class Recorder:
         if self.config.store == "rows":
             others = [name for name in table.outputs if self._is_learnable(watch, name)]
             values |= {name: _plain(table.columns[name]) for name in others}
-            tx.append_rows(_row_times(table), values)
+            tx.append_rows(_row_times(table), values, watch.types)
         tx.append_tallies(
             list(
                 tallies(

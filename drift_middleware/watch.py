@@ -70,6 +70,10 @@ class Watch:
             tolerance=baseline.tolerance,
             shrink=baseline.shrink,
         )
+        self.types = {
+            signal.column: "REAL" if signal.cells.ordered else "TEXT" for signal in baseline.signals
+        }
+        "of the columns of the buffer"
         self.features = _columns(baseline.signals, "feature")
         self.predictions = _columns(baseline.signals, "prediction")
 

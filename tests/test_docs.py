@@ -48,5 +48,3 @@ def test_the_report_that_is_shown_has_the_fields_that_there_are():
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
 def test_every_python_block_compiles(code):
     compile(code, "README.md", "exec")
-
-

@@ -81,7 +81,7 @@ def cut(rows, places):
 
 def query(one, sql):
     with one.store.transaction():
-        return one.store.db.conn.execute(sql).fetchall()
+        return one.store.db.execute(sql).fetchall()
 
 
 def numbers(one):

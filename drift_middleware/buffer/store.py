@@ -24,8 +24,16 @@ class Transaction(Protocol):
         """Add to the counters."""
         ...
 
-    def append_rows(self, at: Sequence[float], columns: Mapping[str, Sequence[Any]]) -> None:
-        """Keep rows, a list per column; a column that was never seen is added."""
+    def append_rows(
+        self,
+        at: Sequence[float],
+        columns: Mapping[str, Sequence[Any]],
+        types: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep rows, a list per column; a column that was never seen is added.
+
+        `types` names those whose values are all `REAL` (or None) or all `TEXT`, now and later.
+        """
         ...
 
     def last_row(self) -> int:

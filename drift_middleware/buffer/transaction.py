@@ -53,9 +53,14 @@ class SqliteTransaction:
         """Read all counters."""
         return dict(self._run("SELECT name, value FROM counters").fetchall())
 
-    def append_rows(self, at: Sequence[float], columns: Mapping[str, Sequence[Any]]) -> None:
+    def append_rows(
+        self,
+        at: Sequence[float],
+        columns: Mapping[str, Sequence[Any]],
+        types: Mapping[str, str] | None = None,
+    ) -> None:
         """Keep rows, a list per column."""
-        stored = self._stored_as(columns)
+        stored = self._stored_as(columns, types or {})
         names = ", ".join(["at", *map(_quoted, stored)])
         marks = ", ".join("?" * (len(stored) + 1))
         sql = f"INSERT INTO rows ({names}) VALUES ({marks})"  # noqa: S608  # names are quoted
@@ -158,22 +163,26 @@ class SqliteTransaction:
     def _registered(self) -> dict[str, str]:
         return dict(self._run("SELECT name, stored_as FROM columns").fetchall())
 
-    def _stored_as(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    def _stored_as(
+        self, columns: Mapping[str, Sequence[Any]], types: Mapping[str, str]
+    ) -> dict[str, Sequence[Any]]:
         """Give the columns the names that they have in `rows`; their first value adds them."""
         keys = {_name(name): values for name, values in columns.items()}
         if not self._names.keys() >= keys.keys():
             self._names.update(self._registered())  # another process may have added some
             new = {key: values for key, values in keys.items() if key not in self._names}
-            self._add_columns([key for key, values in new.items() if any(map(_is_present, values))])
+            present = [key for key, values in new.items() if any(map(_is_present, values))]
+            self._add_columns(present, {_name(name): kind for name, kind in types.items()})
         return {self._names[key]: values for key, values in keys.items() if key in self._names}
 
-    def _add_columns(self, keys: Sequence[str]) -> None:
+    def _add_columns(self, keys: Sequence[str], types: Mapping[str, str]) -> None:
         taken = {*RESERVED} | {where.casefold() for where in self._names.values()}
         for key in keys[: max(MAX_COLUMNS - len(self._names), 0)]:
             where = _free_name(key, taken)
             taken.add(where.casefold())
-            # Of no type: to suit that of a column, SQLite would read the text "01234" as 1234.
-            self._run(f"ALTER TABLE rows ADD COLUMN {_quoted(where)}")
+            # Of no type unless all values are of one: to suit the type of a column, SQLite would
+            # read the text "01234" as 1234.
+            self._run(f"ALTER TABLE rows ADD COLUMN {_quoted(where)} {types.get(key, '')}")
             self._run("INSERT INTO columns (name, stored_as) VALUES (?, ?)", (key, where))
             self._names[key] = where
 

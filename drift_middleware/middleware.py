@@ -48,7 +48,18 @@ class DriftMiddleware:
         At construction, which frameworks do at start or at their first request.
     """
 
-    def __init__(self, app: ASGIApp, /, **options: Any) -> None:
+    # By position for type checkers, whose `add_middleware` has it so; Starlette before 0.41 gives
+    # it by name.
+    if TYPE_CHECKING:
+
+        def __init__(self, app: ASGIApp, /, **options: Any) -> None: ...
+
+    else:
+
+        def __init__(self, app: ASGIApp, **options: Any) -> None:
+            self._set_up(app, options)
+
+    def _set_up(self, app: ASGIApp, options: dict[str, Any]) -> None:
         self.app = app
         try:
             config = Config.load(**options)

@@ -31,13 +31,15 @@ class Codec(msgspec.Struct, frozen=True):
 
 
 _fast = msgspec.json.Decoder().decode
+# What msgspec raises is a ValueError in its newer versions only; what text raises always is.
+REFUSED = (msgspec.DecodeError, ValueError)
 _escaped_surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
 
 
 def _json(body: bytes, _headers: Headers) -> Any:
     try:
         return _fast(body)
-    except ValueError:
+    except REFUSED:
         pass
     try:
         # Bytes may be UTF-16 or begin with a byte order mark; NaN, Infinity and 1e999 are read.
@@ -82,7 +84,7 @@ def decode(body: bytes, headers: Headers) -> Any:
         # Nothing else parses as a whole JSON object or list, whatever the headers say of it.
         try:
             return _fast(body)
-        except ValueError:
+        except REFUSED:
             pass
     return _chosen(body, headers).decode(body, headers)
 

@@ -18,16 +18,12 @@ from drift_middleware.errors import StoreError
 from drift_middleware.inbox import Inbox
 from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
 from drift_middleware.schemas import (
-    BaselineInfo,
-    CaptureReport,
     Check,
-    CheckInfo,
     Exchange,
     Report,
     Rows,
     Severity,
     SignalReport,
-    Status,
 )
 from drift_middleware.tee import Seen
 
@@ -164,48 +160,22 @@ class Monitor:
         """Build the report: of the last check, and of what was captured since."""
         from drift_middleware import __version__
 
-        report = Report(status=self._status(), reason=self._reason, version=__version__)
         if self._recorder is None:
-            return report
-        view = self._recorder.view
-        report.capture = self._capture(view.counters)
-        report.since = view.progress.since
-        check = view.progress.check
-        if check is not None:
-            report.severity, report.data = check.severity, check.data
-            report.prediction = check.prediction
-            report.check = CheckInfo(
-                check.number, check.at, check.requests, check.rows, check.milliseconds
-            )
-        if view.learned is not None:
-            report.learning = {"rows": view.learned, "needed": self.config.learn_rows}
-        if view.watch is not None:
-            baseline, captured = view.watch.baseline, view.progress.captured
-            report.baseline = BaselineInfo(
-                source=baseline.source,
-                rows=baseline.rows,
-                fingerprint=baseline.fingerprint,
-                smallest_shift=round(baseline.smallest_shift, 3),
-                left_out=baseline.left_out,
-            )
-            columns = dict.fromkeys(signal.column for signal in baseline.signals)
-            report.not_captured = [name for name in columns if name not in captured]
-            report.signals = self.signals()
+            return Report(status="off", version=__version__)
+        from drift_middleware.overview import overview
+
+        report = overview(self._recorder.view, self.config.learn_rows)
+        report.version = __version__
+        report.capture.lag_seconds = round(self.inbox.lag_seconds(self._clock()), 3)
+        if self._reason is not None:
+            report.status, report.reason = "degraded", self._reason
         return report
 
     def signals(self) -> list[SignalReport]:
         """Build the report of every signal that was captured."""
-        from drift_middleware.drift.report import signal_reports
+        from drift_middleware.overview import signals_of
 
-        view = self._recorder.view if self._recorder else None
-        if view is None or view.watch is None or view.state is None:
-            return []
-        return signal_reports(
-            view.watch.detector,
-            view.state,
-            captured=view.progress.captured,
-            first_check=view.progress.first_check,
-        )
+        return signals_of(self._recorder.view) if self._recorder else []
 
     def history(self, limit: int, before: int | None = None) -> list[Check]:
         """Read the newest checks, newest first.  Raises StoreError."""
@@ -214,25 +184,6 @@ class Monitor:
     def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Read what the newest checks said of one signal, newest first.  Raises StoreError."""
         return self._recorder.store.signal_history(name, limit) if self._recorder else []
-
-    def _status(self) -> Status:
-        if self._recorder is None:
-            return "off"
-        if self._reason is not None:
-            return "degraded"
-        if self._recorder.view.watch is None:
-            return "learning"
-        return "warming up" if self._last_check() is None else "watching"
-
-    def _capture(self, counters: Mapping[str, int]) -> CaptureReport:
-        prefix = "skipped:"
-        skipped = {k.removeprefix(prefix): n for k, n in counters.items() if k.startswith(prefix)}
-        plain = {
-            name: counters.get(name, 0)
-            for name in ("requests", "rows", "unaligned", "dropped", "errors")
-        }
-        lag = self.inbox.lag_seconds(self._clock())
-        return CaptureReport(**plain, skipped=skipped, lag_seconds=round(lag, 3))
 
     def _last_check(self) -> Check | None:
         return self._recorder.view.progress.check if self._recorder else None

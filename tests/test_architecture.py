@@ -25,8 +25,20 @@ ALLOWED = {
     "inbox": {"schemas", "tee"},
     "watch": {"config", "drift", "schemas"},
     "recorder": RECORDS | {"config", "capture", "drift", "buffer", "watch"},
+    "overview": {"drift", "schemas", "watch"},
     "monitor": RECORDS
-    | {"config", "capture", "drift", "buffer", "tee", "inbox", "recorder", "watch", "__init__"},
+    | {
+        "overview",
+        "config",
+        "capture",
+        "drift",
+        "buffer",
+        "tee",
+        "inbox",
+        "recorder",
+        "watch",
+        "__init__",
+    },
     "middleware": RECORDS | {"config", "monitor", "tee", "web"},
     "__init__": {"config", "drift", "errors", "middleware", "monitor"},
 }

@@ -155,7 +155,7 @@ def test_a_mapping_of_sequences_is_a_table():
         "text": ["5", "6", None],
         "flag": [True, None, np.False_],
         "array": np.array([1, 2, 3]),
-        "scalars": [np.float32(0.5), np.int64(2), np.datetime64("NaT")],
+        "scalars": [np.float32(0.5), np.int64(2), np.datetime64("NaT", "D")],
         "times": np.array(["2026-01-01", "NaT", "2026-01-03"], "M8[D]"),
         "series": pd.Series(["a", None, "b"]),
     }

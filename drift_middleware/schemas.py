@@ -36,7 +36,7 @@ class Exchange(Struct, gc=False):
     "a body was over the limit, and is not here whole"
 
 
-class Rows(Struct):
+class Rows(Struct, gc=False):
     """What one exchange says: a row for each thing that the model was asked about."""
 
     features: list[Any] = []

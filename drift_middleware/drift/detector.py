@@ -180,7 +180,9 @@ class Detector:
         of_segment, of_recent = self._effects(state, segment, recent)
         bounds = of_segment.at_least(), of_recent.at_least()
         since_change = state.changed & (bounds[0] >= bounds[1])
-        live = np.split(np.where(since_change[ch.of], segment, recent), ch.start[1:])
+        rows = np.where(since_change[ch.of], segment, recent)
+        ends = [*ch.start[1:].tolist(), len(rows)]
+        live = [rows[a:b] for a, b in zip(ch.start.tolist(), ends, strict=True)]
         columns = (
             state.level,
             np.where(since_change, of_segment.distance, of_recent.distance),
@@ -190,13 +192,13 @@ class Detector:
             state.since,
         )
         by_signal: list[list[ChannelVerdict]] = [[] for _ in self.signals]
-        for signal, kind, rows, *numbers in zip(
+        for signal, kind, counts, *numbers in zip(
             ch.signal, ch.kinds, live, *(column.tolist() for column in columns), strict=True
         ):
             level, moved, at_least, log_evidence, changed, since = numbers
             begin = since if changed else None
             by_signal[signal].append(
-                ChannelVerdict(kind, level, moved, at_least, log_evidence, changed, begin, rows)
+                ChannelVerdict(kind, level, moved, at_least, log_evidence, changed, begin, counts)
             )
         return [Verdict(n, tuple(c)) for n, c in zip(ch.names, by_signal, strict=True)]
 

@@ -15,7 +15,6 @@ import asyncio
 import gc
 import json
 import logging
-import statistics
 import sys
 import tempfile
 import time
@@ -128,23 +127,26 @@ def measure_request(folder: Path, rounds: int, count: int) -> dict[str, float]:
     return {name: min(found) for name, found in times.items()}
 
 
-def measure_cpu(folder: Path, count: int) -> float:
-    """Microseconds of CPU per request that the middleware adds in all, on every thread."""
-    payloads = bodies(2000)
-    payloads = payloads * (count // len(payloads))
+def measure_cpu(folder: Path, rounds: int) -> float:
+    """Microseconds of CPU per request that the middleware adds in all, on every thread.
+
+    A round is as many requests as there are between checks, so each has exactly one; the best of
+    the rounds.
+    """
+    ours = DriftMiddleware(app, baseline=Baseline.fit(columns(2000)), buffer=folder / "cpu.db")
+    payloads = bodies(ours.monitor.config.check_every)
 
     def spent(target) -> float:
+        gc.collect()
         started = time.process_time()
         asyncio.run(requests(target, payloads))
-        if target is not app:
-            target.monitor.drain(60)
+        if target is ours:
+            ours.monitor.drain(60)
         return time.process_time() - started
 
-    ours = DriftMiddleware(app, baseline=Baseline.fit(columns(2000)), buffer=folder / "cpu.db")
-    spent(ours)
-    added = [spent(ours) - spent(app) for _ in range(3)]
+    added = min(spent(ours) for _ in range(rounds)) - min(spent(app) for _ in range(rounds))
     ours.monitor.close()
-    return statistics.median(added) / len(payloads) * 1e6
+    return added / len(payloads) * 1e6
 
 
 def main() -> int:
@@ -156,7 +158,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as name:
         times = measure_request(Path(name), options.rounds, options.requests)
-        cpu = measure_cpu(Path(name), 20_000)
+        cpu = measure_cpu(Path(name), options.rounds // 3)
     bare = times["does nothing"]
     print(f"{FEATURES} features, body {len(bodies(1)[0])} bytes, Python {sys.version.split()[0]}")
     print(f"{'in the request':22}{'us':>8}{'ratio':>8}")

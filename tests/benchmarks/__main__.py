@@ -1,0 +1,28 @@
+"""Run every benchmark and write RESULTS.md: `python -m tests.benchmarks`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HEAD = """# What it costs
+
+Written by `python -m tests.benchmarks`: each figure beside what it is compared with, in one run.
+The machine has two cores and is shared; ratios say more than microseconds.
+"""
+
+
+def main() -> None:
+    text = HEAD
+    for name in ("hot_path", "check"):
+        command = [sys.executable, str(HERE / f"{name}.py")]
+        done = subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=HERE.parents[1]
+        )
+        print(done.stdout)
+        text += f"\n## `python tests/benchmarks/{name}.py`\n\n```text\n{done.stdout}```\n"
+    (HERE / "RESULTS.md").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

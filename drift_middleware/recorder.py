@@ -28,7 +28,7 @@ from drift_middleware.drift.report import severity, summary
 from drift_middleware.drift.state import State
 from drift_middleware.drift.tally import numbers, tallies
 from drift_middleware.errors import BaselineError
-from drift_middleware.logger import CHECK, LEARNED, SEVERITY_CHANGED, log
+from drift_middleware.logger import CHECK, DEGRADED, LEARNED, SEVERITY_CHANGED, log
 from drift_middleware.schemas import SEVERITIES, Check, Role, Severity, Table
 from drift_middleware.watch import Batch, Progress, View, Watch
 
@@ -151,7 +151,14 @@ class Recorder:
 
     def _load_state(self, tx: Transaction, detector: Detector) -> None:
         state = tx.get(STATE)
-        self._state = self._saved = detector.start() if state is None else detector.restore(state)
+        try:
+            self._state = detector.start() if state is None else detector.restore(state)
+        except ValueError as error:  # of another version, or damaged: the history is still good
+            self._state = detector.start()
+            self._say(
+                logging.WARNING, DEGRADED, f"the detector starts afresh: {error}", reason=str(error)
+            )
+        self._saved = self._state
 
     def _save(self, tx: Transaction) -> None:
         raw = msgspec.json.encode(self._progress)

@@ -148,6 +148,18 @@ def test_a_restart_continues(path):
         assert known(again) == expected
 
 
+def test_a_damaged_state_starts_the_detector_afresh_and_keeps_the_history(path, caplog):
+    with recorder(path) as one:
+        one.write(batch(requests(40)))
+        with one.store.transaction() as tx:
+            tx.put("detector", b"no state")
+    with recorder(path) as again:
+        again.write(batch(requests(20)))
+        assert numbers(again) == [(1, 20), (2, 20), (3, 20)]
+        assert again.view.state.check == 1
+    assert "the detector starts afresh" in caplog.text
+
+
 def test_fewer_requests_between_checks_than_are_waiting_make_one_check_of_them(path):
     with recorder(path, check_every=100) as one:
         one.write(batch(requests(60)))

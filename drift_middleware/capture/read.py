@@ -6,7 +6,7 @@ from typing import Any
 
 from drift_middleware.capture.codecs import decode
 from drift_middleware.capture.decoded import Decoded
-from drift_middleware.capture.formats import FORMATS
+from drift_middleware.capture.formats import formats_of
 from drift_middleware.capture.outputs import NO_ANSWER
 from drift_middleware.capture.reasons import Reason, SkipError
 from drift_middleware.schemas import Exchange, Rows
@@ -31,8 +31,8 @@ def _read(exchange: Exchange) -> Rows:
         raise SkipError(Reason.TRUNCATED)
     request = decode(exchange.request_body, exchange.request_headers)
     decoded = Decoded(request, _answer(exchange), exchange)
-    for read_format in FORMATS:
-        rows = read_format(decoded)
+    for each in formats_of(request):
+        rows = each.read(decoded)
         if rows is not None:
             return rows
     raise SkipError(Reason.NOT_A_PREDICTION)

@@ -42,6 +42,11 @@ class Counter:
             for signal in signals
         ]
         self._keys = [np.array(signal.cells.keys) for signal in signals]
+        # Of a value between two edges: the keys below it, which are those of all lower edges.
+        self._below = [
+            np.searchsorted(keys, np.arange(len(edges) + 1))
+            for keys, edges in zip(self._keys, self._edges, strict=True)
+        ]
 
     def place(self, table: Table, captured: Collection[str]) -> tuple[Places, dict[str, list[Any]]]:
         """Find the place of every row in every signal.
@@ -95,9 +100,11 @@ class Counter:
         edges, keys = self._edges[i], self._keys[i]
         at = np.searchsorted(edges, x)
         tied = edges[np.minimum(at, len(edges) - 1)] == x
-        if not tied.any():
-            return np.searchsorted(keys, at)
-        return np.searchsorted(keys, np.where(tied, at + self._rng.random(len(x)), at))
+        cells = self._below[i][at]
+        if tied.any():
+            draws = self._rng.random(int(tied.sum()))
+            cells[tied] = np.searchsorted(keys, at[tied] + draws)
+        return cells
 
     def _at_values(self, i: int, x: Floats) -> Places:
         known, last = self._edges[i], len(self._signals[i].cells) - 1

@@ -23,7 +23,7 @@ HOLDERS = frozenset(
 )
 # These are nobody's features.
 NAMES = frozenset({"binData", "strData"})  # Seldon
-MARKERS = HOLDERS | NAMES | {"data", "inputs"}
+KEYS = HOLDERS | NAMES | {"data", "inputs"}
 SELDON_ARRAYS = frozenset({"ndarray", "tensor", "tftensor"})
 TENSOR = frozenset({"name", "shape", "datatype"})
 
@@ -31,8 +31,8 @@ TENSOR = frozenset({"name", "shape", "datatype"})
 def read(decoded: Decoded) -> Rows | None:
     """Raise SkipError for a payload of theirs."""
     body = decoded.request
-    # The view's own isdisjoint walks the markers, which are fewer than the features.
-    if type(body) is not dict or body.keys().isdisjoint(MARKERS):
+    # The view's own isdisjoint walks these, which are fewer than the features.
+    if type(body) is not dict or body.keys().isdisjoint(KEYS):
         return None
     if (
         any(type(body.get(key)) in CONTAINERS for key in HOLDERS)

@@ -9,6 +9,8 @@ from drift_middleware.capture.reasons import Reason, SkipError
 from drift_middleware.capture.records import has_scalar, kinds, transposed
 from drift_middleware.schemas import Rows
 
+KEYS = frozenset({"inputs"})
+
 
 def read(decoded: Decoded) -> Rows | None:
     """Give the rows of columns, of records, of a matrix or of one record."""

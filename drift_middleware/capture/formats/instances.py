@@ -5,6 +5,8 @@ from __future__ import annotations
 from drift_middleware.capture.decoded import Decoded, shape
 from drift_middleware.schemas import Rows
 
+KEYS = frozenset({"instances"})
+
 
 def read(decoded: Decoded) -> Rows | None:
     """Give a row for each instance; `signature_name` and `parameters` are no features."""

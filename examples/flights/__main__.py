@@ -235,7 +235,11 @@ def show_labels(shares: dict[str, tuple[float, float]]) -> None:
 def show_where_to_look(buffer: Path, log: Path, client: httpx.Client, *, stays: bool) -> None:
     say("Where to look next:")
     columns = "-c number -c at -c severity -c moved"
-    report = f"{client.base_url}/_drift, until Ctrl-C" if stays else f"{COMMAND} --serve"
+    report = (
+        f"{client.base_url}/_drift, until Ctrl-C"
+        if stays
+        else f"{tool('python')} -m examples.flights --serve"
+    )
     places = [
         ("the app", "examples/flights/app.py, and its one line add_middleware(...)"),
         ("its log", f"grep 'severity changed' {log}"),

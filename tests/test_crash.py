@@ -1,0 +1,54 @@
+"""A process that is killed loses what it had queued, and nothing else."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+WRITER = """
+import itertools, sys
+from drift_middleware import Monitor
+
+baseline = {
+    "amount": [float(i * 37 % 101) for i in range(100)],
+    "score": [i * 53 % 97 / 97 for i in range(100)],
+}
+one = Monitor(baseline=baseline, buffer=sys.argv[1], check_every=50)
+for number in itertools.count():
+    one.record({"amount": float(number % 101)}, number % 97 / 97)
+    if number % 200 == 0:
+        one.drain()
+        print(number + 1, flush=True)
+"""
+
+
+def numbers(path, *queries):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return [connection.execute(query).fetchone()[0] for query in queries]
+
+
+@pytest.mark.parametrize("milliseconds", [0, 7, 29])
+def test_a_killed_process_leaves_rows_tallies_and_checks_that_agree(milliseconds, tmp_path):
+    path = tmp_path / "drift.db"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        for _ in range(3):
+            drained = int(writer.stdout.readline())
+        time.sleep(milliseconds / 1000)  # to be killed at another point, not to wait for anything
+        writer.kill()
+    health, rows, counted, checked, pending, uneven = numbers(
+        path,
+        "PRAGMA integrity_check",
+        "SELECT count(*) FROM rows",
+        "SELECT value FROM counters WHERE name = 'rows'",
+        "SELECT coalesce(sum(rows), 0) FROM checks",
+        "SELECT coalesce(sum(rows), 0) FROM tallies",
+        "SELECT count(*) FROM checks WHERE requests <> 50",
+    )
+    assert health == "ok"
+    assert rows == counted == checked + pending
+    assert rows >= drained
+    assert uneven == 0

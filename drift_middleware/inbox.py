@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from drift_middleware.schemas import Headers, Rows
+from drift_middleware.schemas import Rows
 from drift_middleware.tee import Seen, weigh
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
+    from starlette.types import Message, Scope
 
 PATIENCE = 10
 "rounds without any traffic, after which the reader sleeps until it is woken"
@@ -44,13 +44,15 @@ class Inbox:
         self._rounds_without = 0
 
     def see(
-        self, scope: Scope, path: str, asked: Any, status: int, headers: Headers, answer: Any
+        self, scope: Scope, path: str, route: str, asked: Any, start: Message, answer: Any
     ) -> None:
         """Queue an exchange that went by, or count it dropped.  In the request: never waits."""
         try:
-            size = OVERHEAD + len(asked["body"]) + len(answer["body"])
+            query, headers = scope["query_string"], scope["headers"]
+            size = len(asked["body"]) + len(answer["body"]) + OVERHEAD
         except (KeyError, TypeError):  # in pieces, without a body, or not read at all
-            size = OVERHEAD + weigh(asked) + weigh(answer)
+            query, headers = scope.get("query_string", b""), scope.get("headers", ())
+            size = weigh(asked) + weigh(answer) + OVERHEAD
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
         held = self._bytes + size
@@ -62,12 +64,11 @@ class Inbox:
             Seen(
                 scope["method"],
                 path,
-                scope.get("route") or scope.get("path_template"),
-                scope.get("query_string", b""),
-                scope.get("headers", ()),
-                asked,
-                status,
+                route,
+                query,
                 headers,
+                asked,
+                start,
                 answer,
                 size,
             )

@@ -14,7 +14,7 @@ from drift_middleware.config import Config
 from drift_middleware.logger import LOGGER
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Headers, Rows
-from drift_middleware.tee import CAPTURED_METHODS, gather, is_complete, is_queued
+from drift_middleware.tee import CAPTURED_METHODS, gather, is_complete, is_queued, template
 from drift_middleware.web import Routes
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OURS = frozenset((b"x-drift-severity", b"x-drift-data", b"x-drift-prediction", b"x-drift-check"))
 MAX_PATHS = 10_000
+UNKNOWN = (-1, "")
 
 RAISED = "the app raised"
 HUNG_UP = "cancelled"
@@ -72,9 +73,9 @@ class DriftMiddleware:
         self._routes = Routes(self.monitor, route=config.route, token=config.token)
         patterns = "|".join(translate(pattern) for pattern in config.paths)
         self._pattern = re.compile(patterns) if patterns else None
-        # Paths that are captured, as they come, and how many headers their answers have: one
-        # look-up in the request decides it all.
-        self._captured: dict[str, int] = {}
+        # Paths that are captured, as they come, with how many headers their answers have and the
+        # template that the app matched: one look-up in the request decides it all.
+        self._captured: dict[str, tuple[int, str]] = {}
 
     async def __call__(  # noqa: C901, PLR0915  # one request, with no call that it can spare
         self, scope: Scope, receive: Receive, send: Send
@@ -89,16 +90,16 @@ class DriftMiddleware:
         except KeyError:
             scope["state"] = {"drift": monitor}
         path = scope["path"]  # now: a router may rewrite it
-        expected = self._captured.get(path)
-        if expected is None and not self._is_captured(scope):
+        expected, route = self._captured.get(path, UNKNOWN)
+        if expected < 0 and not self._is_captured(scope):
             await self._stamp(scope, receive, send)
             return
 
         # Closures: an object for each request costs a tenth more.  A body is the one message that
         # it comes in, nearly always; else its `Pieces`.
         asked: Any = None
+        start: Any = None
         answer: Any = None
-        status, headers = 0, monitor.headers
 
         async def tee_receive() -> Message:
             nonlocal asked
@@ -108,23 +109,23 @@ class DriftMiddleware:
 
         # No coroutine: it hands back the server's own, which saves a frame on every message.
         def tee_send(message: Message) -> Awaitable[None]:
-            nonlocal answer, headers, status
-            if message["type"] == "http.response.start":
-                # A copy: apps reuse it, and may give their headers as a one-shot iterator.
-                message = {**message}
-                headers = [*message.get("headers", ()), *monitor.headers]
-                if len(headers) != expected:
-                    headers = self._replace_ours(path, headers)
-                message["headers"] = headers
-                status = message["status"]
-            elif answer is None and status and not message.get("more_body"):
+            nonlocal answer, route, start
+            if start is None:
+                if message["type"] == "http.response.start":
+                    # A copy: apps reuse it, and may give their headers as a one-shot iterator.
+                    start = message = {**message}
+                    headers = [*message.get("headers", ()), *monitor.headers]
+                    if len(headers) != expected:
+                        headers, route = self._replace_ours(scope, path, headers)
+                    message["headers"] = headers
+            elif answer is None and not message.get("more_body"):
                 answer = message
                 # Before the client has its answer, so that it is counted when the client asks.
-                monitor.inbox.see(scope, path, asked, status, headers, message)
-            elif status:
+                monitor.inbox.see(scope, path, route, asked, start, message)
+            else:
                 answer = gather(answer, message, monitor.max_body_bytes)
                 if is_complete(answer):
-                    monitor.inbox.see(scope, path, asked, status, headers, answer)
+                    monitor.inbox.see(scope, path, route, asked, start, answer)
             return send(message)
 
         try:
@@ -133,10 +134,12 @@ class DriftMiddleware:
             if not is_queued(answer):
                 self._skip(scope, RAISED if isinstance(error, Exception) else HUNG_UP)
             raise
-        if not status:
+        if type(answer) is dict:  # nearly always
+            return
+        if start is None:
             self._skip(scope, NO_ANSWER)
         elif not is_queued(answer):  # such as a file that the server sends: an answer unseen
-            monitor.inbox.see(scope, path, asked, status, headers, answer)
+            monitor.inbox.see(scope, path, route, asked, start, answer)
 
     def _skip(self, scope: Scope, reason: str) -> None:
         if scope["method"] in CAPTURED_METHODS:
@@ -148,20 +151,21 @@ class DriftMiddleware:
             return False
         return self._pattern is None or self._pattern.match(scope["path"]) is not None
 
-    def _replace_ours(self, path: str, headers: Headers) -> Headers:
+    def _replace_ours(self, scope: Scope, path: str, headers: Headers) -> tuple[Headers, str]:
         """Drop earlier headers of our names: from another server's answer, or ours wrapped twice.
 
-        How many headers the answers of a path have without them is remembered: to count is all
-        that is done to the next ones.
+        How many headers the answers of a path have without them is remembered, and the template
+        that the app matched: to count is all that is done to the next ones.
         """
         ours = headers[-len(OURS) :]
         # Names are lower case by the specification, and not always in fact (Django).
         kept = [pair for pair in headers if pair[0].lower() not in OURS] + ours
+        route = template(scope)
         if len(kept) == len(headers):
             if len(self._captured) >= MAX_PATHS:  # a path for every id: keep memory flat
                 self._captured.clear()
-            self._captured[path] = len(headers)
-        return kept
+            self._captured[path] = (len(headers), route)
+        return kept, route
 
     async def _stamp(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is not captured: the app's, or ours."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from drift_middleware.schemas import Exchange, Headers, Rows
 
 if TYPE_CHECKING:
-    from starlette.types import Message
+    from starlette.types import Message, Scope
 
 CAPTURED_METHODS = frozenset({"POST", "PUT"})
 BODIES = frozenset({"http.request", "http.response.body"})
@@ -68,28 +68,23 @@ class Seen(Struct, gc=False):
 
     method: str
     path: str
-    route: Any
+    route: str
+    "the path template that the app matched, if it says so"
     query: bytes
     request_headers: Headers
     asked: Any
     "the message that the app read, or its `Pieces`"
-    status: int
-    response_headers: Headers
+    start: Message
+    "the message with the status and the headers of its answer"
     answer: Any
     "the message that the app sent, its `Pieces`, or None where the server found it elsewhere"
     size: int
     "bytes that it holds while it waits"
 
     @property
-    def template(self) -> str:
-        """The path template that the app matched: Starlette's route has one, Litestar's is one."""
-        route = self.route
-        return route if isinstance(route, str) else getattr(route, "path", None) or ""
-
-    @property
     def endpoint(self) -> str:
         """The path template that the app matched, or the path where it says none."""
-        return self.template or self.path
+        return self.route or self.path
 
     def unpack(self, at: float, limit: int) -> Exchange | Rows | None:
         """Build the exchange, or say why there is none; None for what does not count at all."""
@@ -101,16 +96,25 @@ class Seen(Struct, gc=False):
         return Exchange(
             self.method,
             self.path,
-            self.template,
+            self.route,
             self.query,
             self.request_headers,
             body or b"",
-            self.status,
-            self.response_headers,
+            self.start["status"],
+            self.start["headers"],
             answer or b"",
             at=at,
             truncated=body is None or answer is None,
         )
+
+
+def template(scope: Scope) -> str:
+    """Return the path template that the app matched: Starlette's route has one, Litestar's is one.
+
+    Empty where it does not say.
+    """
+    route = scope.get("route") or scope.get("path_template")
+    return route if isinstance(route, str) else getattr(route, "path", None) or ""
 
 
 def is_complete(answer: Message | Pieces) -> bool:

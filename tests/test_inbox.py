@@ -9,6 +9,7 @@ from drift_middleware.inbox import OVERHEAD, Inbox
 from drift_middleware.schemas import Rows
 
 ROOM = 1 << 40
+START = {"status": 200, "headers": []}
 
 
 def inbox(max_bytes=ROOM, rouse=lambda: None):
@@ -19,7 +20,7 @@ def put(box, size=0, name=""):
     """Queue an exchange whose bodies have so many bytes."""
     scope = {"method": "POST", "headers": []}
     asked, answer = {"body": b"x" * (size // 2)}, {"body": b"x" * (size - size // 2)}
-    box.see(scope, name, asked, 200, [], answer)
+    box.see(scope, name, "", asked, START, answer)
 
 
 def names(items):

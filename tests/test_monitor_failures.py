@@ -14,6 +14,7 @@ BASELINE = Baseline.fit({"amount": RNG.lognormal(size=400), "score": RNG.random(
 
 
 SCOPE = {"method": "POST", "headers": []}
+START = {"status": 200, "headers": []}
 
 
 @contextmanager
@@ -180,7 +181,7 @@ def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(path, caplog):
         record(one, 1)
         one.drain()
         for _ in range(3):
-            one.inbox.see(SCOPE, "/", {"body": b"x" * 60_000}, 200, [], {"body": b"1"})
+            one.inbox.see(SCOPE, "/", "", {"body": b"x" * 60_000}, START, {"body": b"1"})
         one.drain()
         assert (one.report().capture.rows, one.report().capture.dropped) == (1, 3)
     said = [record for record in caplog.records if record.event == "dropped"]

@@ -93,6 +93,7 @@ class Seen(Struct, gc=False):
         if not _is_whole(self.asked):
             return Rows(skipped=NOT_READ)
         body, answer = _join(self.asked, limit), _join(self.answer, limit)
+        start = self.start
         return Exchange(
             self.method,
             self.path,
@@ -100,11 +101,12 @@ class Seen(Struct, gc=False):
             self.query,
             self.request_headers,
             body or b"",
-            self.start["status"],
-            self.start["headers"],
+            start["status"],
+            start["headers"],
             answer or b"",
-            at=at,
-            truncated=body is None or answer is None,
+            at,
+            0.0,
+            body is None or answer is None,
         )
 
 
@@ -138,14 +140,14 @@ def weigh(body: Message | Pieces | None) -> int:
 
 
 def _is_whole(body: Message | Pieces | None) -> bool:
-    if isinstance(body, Pieces):
-        return body.is_whole
-    return body is not None and body["type"] in BODIES and not body.get("more_body")
+    if isinstance(body, dict):
+        return not body.get("more_body") and body["type"] in BODIES
+    return isinstance(body, Pieces) and body.is_whole
 
 
 def _join(body: Message | Pieces | None, limit: int) -> bytes | None:
     """Return a body, or None if it is over the limit."""
-    if isinstance(body, Pieces):
-        return body.join()
-    whole: bytes = b"" if body is None else body.get("body") or b""
-    return whole if len(whole) <= limit else None
+    if isinstance(body, dict):
+        whole: bytes = body.get("body") or b""
+        return whole if len(whole) <= limit else None
+    return body.join() if isinstance(body, Pieces) else b""

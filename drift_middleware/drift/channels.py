@@ -111,6 +111,8 @@ class Channels:
         (cells,) the channel of each cell; (channels,) the first cell of each channel.
     baseline, score, tilts, known : arrays
         (..., cells) as in `Channel`, side by side.
+    powers : (5, cells) float64
+        Ones, both scores and their squares.
     size : int
         Places in a tally, before channels are made of it.
     """
@@ -130,6 +132,9 @@ class Channels:
         weights = np.concatenate([channel.baseline for channel in channels])
         self.baseline: Floats = weights / design_effect[self.signal[self.of]]
         self.score: Floats = np.concatenate([channel.score for channel in channels], axis=1)
+        self.powers: Floats = np.concatenate(
+            [np.ones_like(self.score[:1]), self.score, self.score**2]
+        )
         self.tilts: Floats = np.concatenate([channel.tilts for channel in channels], axis=1)
         self.known = np.concatenate([np.array(channel.known, bool) for channel in channels])
         places = [

@@ -79,8 +79,7 @@ def inflation(channels: Channels, past: Dependence, present: Dependence) -> Floa
 
 def _moments(channels: Channels, counts: Floats) -> Floats:
     """(k, cells) to (k, 5, channels): rows, sums of the two scores, sums of their squares."""
-    powers = np.concatenate([np.ones_like(channels.score[:1]), channels.score, channels.score**2])
-    return channels.total(counts[:, None] * powers)
+    return channels.total(counts[:, None] * channels.powers)
 
 
 def _watch_scale(past: Dependence, scale: int, moments: Floats) -> tuple[Floats, Floats, Floats]:
@@ -88,7 +87,7 @@ def _watch_scale(past: Dependence, scale: int, moments: Floats) -> tuple[Floats,
     some = line[:, 0] > 0
     # A slice without rows says nothing: its neighbours are compared across it.
     latest = np.maximum.accumulate(np.where(some, np.arange(len(line))[:, None], 0))
-    before = np.take_along_axis(line, latest[:-1, None], axis=0)
+    before = line[:-1] if some.all() else np.take_along_axis(line, latest[:-1, None], axis=0)
     ratio = _squared_difference(before, moments)
     seen = past.seen[scale] + np.concatenate([0 * some[:1], np.cumsum(some[1:], axis=0)])
     pairs = np.clip(seen + HEAD_START * scale, 1, MEMORY)

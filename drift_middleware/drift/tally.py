@@ -93,7 +93,9 @@ class Counter:
             return _assign_levels(column, self._levels[i], len(cells))
         x = numbers(column)
         found = self._at_ranks(i, x) if cells.edges else self._at_values(i, x)
-        found[np.isnan(x)] = len(cells)
+        missing = np.isnan(x)
+        if missing.any():
+            found[missing] = len(cells)
         return found, x.tolist()
 
     def _at_ranks(self, i: int, x: Floats) -> Places:
@@ -122,6 +124,8 @@ def numbers(column: list[Any]) -> Floats:
         x = np.array([_number(value) for value in column])
     if x.ndim != 1:  # every value is a list of the same length
         return np.full(len(column), np.nan)
+    if np.isfinite(x).all():
+        return x
     clipped: Floats = np.clip(x, -LARGEST, LARGEST)
     return clipped
 

@@ -8,23 +8,27 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
 from drift_middleware.errors import ConfigError
+from drift_middleware.schemas import ColumnKind
 
+Policy = Literal["moved", "psi", "jensen_shannon", "hellinger", "ks", "wasserstein"]
+LEVELS = ("low", "medium", "high")
 PREFIX = "DRIFT_"
 FILE = "drift.toml"
 SEQUENCES = ("predictions", "ignore", "paths")
 CHOICES = {
-    "policy": "'moved', 'psi'",
+    "kinds": "'number', 'category', 'text', 'time', 'vector'",
+    "policy": ", ".join(map(repr, get_args(Policy))),
     "store": "'rows', 'tallies'",
-    "thresholds": "low, medium, high",
 }
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, lt=10)]
+Weight = Annotated[float, Meta(gt=0, le=1000)]
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,22 +40,32 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "path of the SQLite database; its folder must exist"
     check_every: Positive = 500
     "captured requests between checks"
+    check_seconds: Annotated[float, Meta(gt=0)] | None = None
+    "seconds between checks, if there was traffic: whichever comes first"
     learn_rows: Annotated[int, Meta(ge=50)] = 2000
     "rows from which a missing baseline, or the outputs that a baseline lacks, is learned"
     predictions: tuple[str, ...] | Literal["auto"] = "auto"
     "baseline columns that are outputs; auto: by name, or seen only in responses"
     ignore: tuple[str, ...] = ()
-    "columns not watched (ids, targets, timestamps)"
-    thresholds: dict[Literal["low", "medium", "high"], Share] = {}
-    "share of traffic that must have moved; by default low 0.05, medium 0.10, high 0.20"
-    policy: Literal["moved", "psi"] = "moved"
-    "what severity is about: `moved` (total variation) or `psi` (0.02, 0.10, 0.25)"
+    "columns not watched (ids, targets); `joint` leaves out that signal"
+    kinds: dict[str, ColumnKind] = {}
+    "what columns hold, where their values would tell otherwise: `{'zip': 'category'}`"
+    timestamp: str | None = None
+    "the baseline's column that says when each row happened; it is not watched"
+    thresholds: dict[str, Share | dict[str, Share]] = {}
+    "`low`, `medium`, `high`, by default the policy's; beside them tables of the same for columns"
+    policy: Policy = "moved"
+    "the distance that severity is about: `moved` is total variation, the others are named as such"
+    segment_by: str | None = None
+    "watch the largest segments apart: a column, `header:<name>` or `route`"
     ordered: bool = False
     "the baseline's rows are in time order: learn its seasons and its dependence from them"
     guard: bool = True
     "discount traffic whose rows depend on each other"
     checks_per_false_alarm: Annotated[float, Meta(ge=10)] = 10_000.0
     "false-alarm budget: at most K in this many that K checks of unchanged traffic alarm"
+    weights: dict[str, Weight] = {}
+    "how columns divide that budget; 1 for those not named: more is noticed sooner"
     paths: tuple[str, ...] = ()
     "path patterns that are captured (`/predict`, `/models/*`); none means every path"
     route: Annotated[str, Meta(pattern=r"^/[^?#]*[^/?#]$")] = "/_drift"
@@ -119,14 +133,23 @@ def _checked(config: Config) -> Config:
         )
     if config.token is not None and not config.token.strip():
         raise ConfigError("token is empty: give a secret, or no token, which lets everybody read.")
-    if config.ordered and config.policy == "psi":
-        raise ConfigError("ordered=True learns shares of traffic, not PSI: set policy='moved'.")
-    levels = [config.thresholds.get(name) for name in ("low", "medium", "high")]
-    shares = [share for share in levels if share is not None]
-    if shares and (len(shares) < 3 or shares != sorted(set(shares))):
-        msg = f"thresholds={config.thresholds!r} is impossible: give low < medium < high."
+    if config.ordered and config.policy != "moved":
+        msg = f"ordered=True learns shares of traffic, not {config.policy}: set policy='moved'."
         raise ConfigError(msg)
+    _check_thresholds(config.thresholds)
     return config
+
+
+def _check_thresholds(given: Mapping[str, float | dict[str, float]]) -> None:
+    tables = {name: levels for name, levels in given.items() if isinstance(levels, dict)}
+    of_all = {name: level for name, level in given.items() if not isinstance(level, dict)}
+    for levels in (of_all, *tables.values()):
+        shares = [levels[name] for name in LEVELS if name in levels]
+        is_part = levels is of_all and 0 < len(shares) < len(LEVELS)
+        if is_part or len(shares) < len(levels) or shares != sorted(set(shares)):
+            msg = f"thresholds={given!r} is impossible: give low < medium < high"
+            strange = [name for name in levels if name not in LEVELS]
+            raise ConfigError(f"{msg}, not {strange[0]!r}." if strange else f"{msg}.")
 
 
 def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -158,14 +181,27 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_text(name: str, text: str) -> Any:
-    """Turn the text of a variable into what the option takes: `a,b` and `low=.1,high=.3`."""
+    """Turn the text of a variable into what the option takes: `a,b`, `low=.1,age.low=.3`."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if name == "thresholds":
+    if name == "kinds":
+        pairs = (part.partition("=") for part in parts)
+        return {column.strip(): kind.strip() for column, _, kind in pairs}
+    if name in ("thresholds", "weights"):
         try:
-            return {level: float(share) for level, share in (part.split("=") for part in parts)}
+            numbers = {key.strip(): float(n) for key, n in (part.split("=") for part in parts)}
         except ValueError:
             return text
+        return numbers if name == "weights" else _by_column(numbers)
     return parts if name in SEQUENCES and text != "auto" else text
+
+
+def _by_column(levels: Mapping[str, float]) -> dict[str, Any]:
+    """Gather `age.low` and `age.high` under `age`."""
+    columns: dict[str, dict[str, float]] = {}
+    for key, share in levels.items():
+        column, _, level = key.rpartition(".")
+        columns.setdefault(column, {})[level] = share
+    return {**columns.pop("", {}), **columns}
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 LOGGER = logging.getLogger("drift_middleware")
 
 SEVERITY_CHANGED = "severity changed"
-"fields: previous, severity, data, prediction, check, moved"
+"fields: previous, severity, data, prediction, check, moved, segment (None: all traffic)"
 CHECK = "check"
 "fields: check, requests, rows, severity, data, prediction, milliseconds, moved"
 LEARNED = "learned"

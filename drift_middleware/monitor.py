@@ -17,6 +17,7 @@ from drift_middleware.config import Config
 from drift_middleware.errors import StoreError
 from drift_middleware.inbox import Inbox
 from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
+from drift_middleware.period import period
 from drift_middleware.schemas import (
     Check,
     Exchange,
@@ -82,18 +83,11 @@ class Monitor:
 
     def _prepare(self) -> Recorder:
         """Load the baseline and try the buffer, so that what is wrong is said at start."""
-        from drift_middleware.drift.baseline import Baseline
+        from drift_middleware.opening import open_baseline
         from drift_middleware.recorder import Recorder
 
         config = self.config
-        baseline = None
-        if config.baseline is not None:
-            baseline = Baseline.open(
-                config.baseline,
-                predictions=config.predictions,
-                ignore=config.ignore,
-                ordered=config.ordered,
-            )
+        baseline = open_baseline(config)
         recorder = Recorder(config, baseline, self._store(), self._clock)
         recorder.open()
         recorder.close()  # the thread opens its own: servers fork, a connection must not
@@ -156,19 +150,47 @@ class Monitor:
 
     # What is known.  From any thread.
 
-    def report(self) -> Report:
-        """Build the report: of the last check, and of what was captured since."""
+    def report(
+        self,
+        *,
+        window: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        segment: str | None = None,
+    ) -> Report:
+        """Build the report: of the last check, and of what was captured since.
+
+        Parameters
+        ----------
+        window
+            How long back to sum the history too, as `Report.window`: `90m`, `24h`, `7d`, `2w`.
+        since, until
+            Or from when, and until when if not until now; ISO 8601, UTC if it does not say.
+        segment
+            Of which the signals are; of everything if not given.
+
+        Raises
+        ------
+        ConfigError, StoreError
+            These are impossible; the history cannot be read.  Never without them.
+        """
         from drift_middleware import __version__
 
+        asked = None
+        if window or since or until:
+            asked = period(self._clock(), window=window, since=since, until=until)
         if self._recorder is None:
             return Report(status="off", version=__version__)
-        from drift_middleware.overview import overview
+        from drift_middleware.overview import overview, window_report
 
-        report = overview(self._recorder.view, self.config.learn_rows)
+        report = overview(self._recorder.view, self.config.learn_rows, segment)
         report.version = __version__
         report.capture.lag_seconds = round(self.inbox.lag_seconds(self._clock()), 3)
         if self._reason is not None:
             report.status, report.reason = "degraded", self._reason
+        if asked is not None:
+            counted = self._recorder.store.counted(asked.since, asked.until)
+            report.window = window_report(self._recorder.view, counted)
         return report
 
     def signals(self) -> list[SignalReport]:
@@ -263,9 +285,10 @@ class Monitor:
                 self._publish()
             self._note_dropped(inbox)
             if self._counters:
-                self._write(recorder, self._batch([], [], []))
+                self._write(recorder, self._read([], self._clock()))
             if not self._unwritten:
                 recorder.refresh()
+                recorder.check_if_time()
                 if self._reason == reason:  # nothing new went wrong in this round
                     self._recover()
         except StoreError as error:
@@ -278,10 +301,11 @@ class Monitor:
     def _read(self, items: Sequence[Seen | Rows], now: float) -> Batch:
         """Turn what was queued into rows, and count what gives none."""
         from drift_middleware.capture import read
+        from drift_middleware.segments import label_of
+        from drift_middleware.watch import Batch
 
-        kept, endpoints = [], []
+        batch = Batch()
         for item in items:
-            endpoint = item.endpoint if isinstance(item, Seen) else ""
             content = item.unpack(now, self.max_body_bytes) if isinstance(item, Seen) else item
             rows = read(content) if isinstance(content, Exchange) else content
             if rows is None:
@@ -291,15 +315,19 @@ class Monitor:
                 continue
             if rows.unaligned:
                 self._counters["unaligned"] += 1
-            kept.append(rows)
-            endpoints.append(endpoint)
-        return self._batch(kept, [now] * len(kept), endpoints)
+            endpoint, headers = (
+                (item.endpoint, item.request_headers) if isinstance(item, Seen) else ("", [])
+            )
+            batch.rows.append(rows)
+            batch.at.append(now)
+            batch.endpoints.append(endpoint)
+            batch.segments.append(label_of(self.config.segment_by, endpoint, headers))
+        batch.counters = self._take_counters()
+        return batch
 
-    def _batch(self, rows: list[Rows], at: list[float], endpoints: list[str]) -> Batch:
-        from drift_middleware.watch import Batch
-
+    def _take_counters(self) -> dict[str, int]:
         counters, self._counters = dict(self._counters), Counter()
-        return Batch(rows, at, endpoints, counters)
+        return counters
 
     def _write(self, recorder: Recorder, batch: Batch) -> None:
         if self._unwritten:  # keep the order

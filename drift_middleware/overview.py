@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import numpy as np
+
+from drift_middleware.buffer import Counted
 from drift_middleware.drift.baseline import Baseline
-from drift_middleware.drift.report import signal_reports
-from drift_middleware.schemas import BaselineInfo, CaptureReport, CheckInfo, Report, SignalReport
+from drift_middleware.drift.report import signal_reports, window_signals
+from drift_middleware.drift.signals import Layout
+from drift_middleware.errors import ConfigError
+from drift_middleware.judging import worst
+from drift_middleware.schemas import (
+    BaselineInfo,
+    CaptureReport,
+    CheckInfo,
+    Report,
+    SignalReport,
+    WindowReport,
+)
 from drift_middleware.watch import View
 
 SKIPPED = "skipped:"
 COUNTED = ("requests", "rows", "unaligned", "dropped", "errors")
 
 
-def overview(view: View, learn_rows: int) -> Report:
-    """Report on the last check, and on what was captured since."""
+def overview(view: View, learn_rows: int, segment: str | None = None) -> Report:
+    """Report on the last check, and on what was captured since.
+
+    Raises
+    ------
+    ConfigError
+        There is no such segment.
+    """
     progress, watch, check = view.progress, view.watch, view.progress.check
     report = Report(since=progress.since, capture=_capture(view.counters))
     report.status = "learning" if watch is None else "watching" if check else "warming up"
@@ -24,6 +43,7 @@ def overview(view: View, learn_rows: int) -> Report:
         report.check = CheckInfo(
             check.number, check.at, check.requests, check.rows, check.milliseconds
         )
+        report.segments = check.segments
     if view.learned is not None:
         report.learning = {"rows": view.learned, "needed": learn_rows}
     if watch is not None:
@@ -31,7 +51,29 @@ def overview(view: View, learn_rows: int) -> Report:
         columns = dict.fromkeys(signal.column for signal in watch.baseline.signals)
         report.not_captured = [name for name in columns if name not in progress.captured]
         report.signals = signals_of(view)
+    if segment is not None:
+        _turn_to(report, segment, view)
     return report
+
+
+def _turn_to(report: Report, segment: str, view: View) -> None:
+    """Let a report speak of one segment."""
+    if segment not in view.segments:
+        known = ", ".join(view.segments) or "none yet"
+        msg = f"There is no segment {segment!r}. Watched: {known}."
+        raise ConfigError(msg)
+    watch, state = view.segments[segment]
+    report.segment = segment
+    report.signals = signal_reports(
+        watch.detector,
+        state,
+        captured=view.progress.captured,
+        first_check=view.progress.first_check,
+    )
+    report.severity, report.data, report.prediction = (
+        worst(one.severity for one in report.signals if one.role in roles)
+        for roles in (("feature", "prediction"), ("feature",), ("prediction",))
+    )
 
 
 def signals_of(view: View) -> list[SignalReport]:
@@ -43,7 +85,31 @@ def signals_of(view: View) -> list[SignalReport]:
         view.state,
         captured=view.progress.captured,
         first_check=view.progress.first_check,
+        moved_pair=view.progress.moved_pair,
     )
+
+
+def window_report(view: View, counted: Iterable[Counted]) -> WindowReport:
+    """Sum what checks counted, of those that had the present baseline, and compare it with that."""
+    report, first_check = WindowReport(), view.progress.first_check
+    if view.watch is None:
+        report.note = "There is no baseline yet to compare with."
+        return report
+    signals = view.watch.baseline.signals
+    total = np.zeros(Layout(signals).size, np.int64)
+    for one in counted:
+        if one.number <= first_check:
+            report.note = f"Checks up to number {first_check} had another baseline: left out."
+            continue
+        # Outputs that were learned later come after the signals that there were before.
+        size = min(len(one.counts), len(total))
+        total[:size] += one.counts[:size]
+        report.since, report.until = report.since or one.at, one.at
+        report.checks += 1
+        report.requests += one.requests
+        report.rows += one.rows
+    report.signals = window_signals(signals, total.tolist())
+    return report
 
 
 def _baseline(baseline: Baseline) -> BaselineInfo:

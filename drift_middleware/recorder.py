@@ -8,32 +8,42 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
-from typing import Any
 
 import msgspec
-import numpy as np
 
-from drift_middleware.buffer import Store, Transaction
+from drift_middleware.buffer import Store, Transaction, pack, pack_slices
 from drift_middleware.capture import tabulate
-from drift_middleware.capture.relevance import is_about, is_secret
+from drift_middleware.capture.relevance import is_about
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.detector import Detector, carry
-from drift_middleware.drift.levels import level
-from drift_middleware.drift.report import severity, summary
+from drift_middleware.drift.report import summary
 from drift_middleware.drift.state import State
-from drift_middleware.drift.tally import numbers, tallies
+from drift_middleware.drift.tally import JOINT, slices_of, tallies
 from drift_middleware.errors import BaselineError
-from drift_middleware.logger import CHECK, DEGRADED, LEARNED, SEVERITY_CHANGED, log
-from drift_middleware.schemas import SEVERITIES, Check, Role, Severity, Table
+from drift_middleware.events import say_check, say_learned, say_not_learned
+from drift_middleware.judging import judge
+from drift_middleware.learning import fit_baseline, fit_outputs, is_learnable, learnable, plain
+from drift_middleware.logger import DEGRADED, log
+from drift_middleware.schemas import Check, Role, SegmentCheck, Table, Tally
+from drift_middleware.segments import (
+    Segments,
+    carried,
+    discover,
+    pack_states,
+    shared_by,
+    unpack_states,
+)
 from drift_middleware.watch import Batch, Progress, View, Watch
 
 PROGRESS = "progress"
 STATE = "detector"
+SEGMENTS = "segments"
 MAX_ENDPOINTS = 10_000
 UNRELATED = "no column of the baseline"
 "reason for a skipped exchange: JSON, but not of the model"
@@ -65,6 +75,8 @@ class Recorder:
         self._progress = Progress()
         self._watch: Watch | None = None
         self._state: State | None = None
+        self._segments: Segments | None = None
+        self._segment_states: dict[str, State] = {}
         self._endpoints: set[str] = set()  # that have sent a column of the baseline
         self._events: list[Callable[[], None]] = []
 
@@ -104,6 +116,16 @@ class Recorder:
                 else:
                     rest = self._record(tx, self._watch, self._related(tx, self._watch, rest))
 
+    def check_if_time(self) -> None:
+        """Make the check that falls due by time alone.  Raises StoreError."""
+        seconds, seen = self.config.check_seconds, self.view
+        if seconds is None or not seen.pending or seen.watch is None:
+            return
+        if self._clock() - seen.progress.checked_at >= seconds:
+            with self._transaction() as tx:  # another process may have made it meanwhile
+                if self._watch is not None and tx.pending()[0] and self._elapsed() >= 1:
+                    self._check(tx, self._watch)
+
     def remaining(self) -> int:
         """Return the captured requests that are left until the next check, as last seen here."""
         return max(self.config.check_every - self.view.pending, 1)
@@ -123,12 +145,13 @@ class Recorder:
             self._forget()  # nothing of this happened: load again what did
             raise
         self.view = view
-        events, self._events = self._events, []
+        events, self._events = self._events, []  # said now that it is there to stay
         for event in events:
             event()
 
     def _forget(self) -> None:
-        self._raw = self._saved = self._state = self._watch = None
+        self._raw = self._saved = self._state = self._watch = self._segments = None
+        self._segment_states = {}
         self._progress = Progress()
         self._events.clear()
 
@@ -146,6 +169,8 @@ class Recorder:
                 self._watch = None
                 if document is not None:
                     self._watch = self._build(msgspec.json.decode(document, type=Baseline))
+            if is_other or before.segments != self._progress.segments:
+                self._find_segments()
             if self._watch is not None and (is_other or before.check != self._progress.check):
                 self._load_state(tx, self._watch.detector)
 
@@ -155,10 +180,12 @@ class Recorder:
             self._state = detector.start() if state is None else detector.restore(state)
         except ValueError as error:  # of another version, or damaged: the history is still good
             self._state = detector.start()
-            self._say(
-                logging.WARNING, DEGRADED, f"the detector starts afresh: {error}", reason=str(error)
-            )
+            text = f"the detector starts afresh: {error}"
+            self._events.append(partial(log, logging.WARNING, DEGRADED, text, reason=str(error)))
         self._saved = self._state
+        if self._segments is not None:
+            watches = self._segments.watches
+            self._segment_states = unpack_states(tx.get(SEGMENTS) or b"", watches)
 
     def _save(self, tx: Transaction) -> None:
         raw = msgspec.json.encode(self._progress)
@@ -168,6 +195,8 @@ class Recorder:
         if self._state is not None and self._state is not self._saved:
             tx.put(STATE, self._state.to_bytes())
             self._saved = self._state
+            if self._segments is not None:
+                tx.put(SEGMENTS, pack_states(self._segment_states))
 
     def _look(self, tx: Transaction) -> View:
         progress = msgspec.structs.replace(self._progress, captured=dict(self._progress.captured))
@@ -176,7 +205,13 @@ class Recorder:
             learned = tx.last_row() - progress.first_row
         elif self._lacks_outputs(self._watch) and progress.predicted:
             learned = progress.predicted
-        return View(progress, self._watch, self._state, tx.counters(), tx.pending()[0], learned)
+        segments = {
+            name: (watch, self._segment_states.get(name) or watch.detector.start())
+            for name, watch in (self._segments.watches.items() if self._segments else ())
+        }
+        return View(
+            progress, self._watch, self._state, tx.counters(), tx.pending()[0], segments, learned
+        )
 
     def _start(self, tx: Transaction) -> None:
         """Begin afresh with the configured baseline, or without one; the history stays."""
@@ -185,8 +220,11 @@ class Recorder:
             first_row=tx.last_row(),
             first_check=tx.last_check_number(),
             since=self._now(),
+            checked_at=self._clock(),
         )
-        self._watch = self._state = None
+        self._watch = self._state = self._segments = None
+        self._segment_states = {}
+        tx.put(SEGMENTS, b"")
         tx.forget_tallies()
         if self._configured:
             self._use(tx, self._configured)
@@ -199,7 +237,8 @@ class Recorder:
     def _build(self, baseline: Baseline) -> Watch:
         captured = self._progress.captured
         outputs = {name: role for name, role in captured.items() if role == "prediction"}
-        return Watch(baseline.with_roles(outputs), self.config)
+        baseline = baseline.with_roles(outputs)
+        return Watch(baseline, self.config, shared_by=shared_by(baseline, self.config))
 
     def _replace(self, watch: Watch) -> None:
         """Watch something else; what was known of the same signals stays known."""
@@ -207,7 +246,15 @@ class Recorder:
             self._state = carry(self._state, self._watch.detector, watch.detector)
         else:
             self._state = watch.detector.start()
-        self._watch = watch
+        before, self._watch = self._segments, watch
+        self._find_segments()
+        if before is not None and self._segments is not None:
+            self._segment_states = carried(self._segment_states, before, self._segments)
+
+    def _find_segments(self) -> None:
+        self._segments = None
+        if self._watch is not None and self.config.segment_by is not None:
+            self._segments = Segments(self._watch, self.config, self._progress.segments)
 
     # Learning a baseline, or the outputs that it lacks.
 
@@ -218,7 +265,7 @@ class Recorder:
         requests = next((i for i, rows in enumerate(sums, 1) if rows >= needed), len(batch.rows))
         part, rest = batch.split(requests)
         table = tabulate(part.rows, features=None, predictions=None, at=part.at)
-        columns = {name: _plain(v) for name, v in table.columns.items() if not is_secret(name)}
+        columns = learnable(table.columns)
         tx.append_rows(_row_times(table), columns)
         self._count(tx, table)
         for name in columns:
@@ -228,68 +275,30 @@ class Recorder:
         return rest
 
     def _finish_learning(self, tx: Transaction) -> None:
-        captured = self._progress.captured
-        columns = tx.read_rows(list(captured), self._progress.first_row, self.config.learn_rows)
-        answered = {name for name in columns if captured[name] == "prediction"}
-        named = answered if self.config.predictions == "auto" else {*self.config.predictions}
-        watched = {
-            name: values
-            for name, values in columns.items()
-            if name not in self.config.ignore and (name in named or name not in answered)
-        }
         try:
-            baseline = Baseline.fit(
-                watched,
-                predictions=[name for name in watched if name in named],
-                source="learned from traffic",
-            )
+            baseline = fit_baseline(tx, self._progress, self.config)
         except BaselineError as error:  # such as nothing but identifiers: wait for other traffic
             self._progress.first_row = tx.last_row()
             tx.trim_rows()
-            text = f"no baseline yet: {error}"
-            self._say(logging.WARNING, LEARNED, text, columns=[], rows=0, fingerprint="")
+            self._events.append(partial(say_not_learned, str(error)))
             return
         self._use(tx, baseline)
-        self._say_learned(baseline)
+        self._events.append(partial(say_learned, baseline))
 
     def _lacks_outputs(self, watch: Watch) -> bool:
         return not watch.predictions and self.config.store == "rows"
 
     def _learn_outputs(self, tx: Transaction, watch: Watch) -> None:
         """Make signals of the outputs that the baseline lacks, once enough rows have them."""
-        names = [
-            name
-            for name, role in self._progress.captured.items()
-            if role == "prediction" and self._is_learnable(watch, name)
-        ]
-        columns = tx.read_rows(names, self._progress.first_row, self.config.keep_rows)
-        answered = [
-            row for row in zip(*columns.values(), strict=True) if any(v is not None for v in row)
-        ]
-        if len(answered) < self.config.learn_rows:
-            return
-        values = zip(*answered[: self.config.learn_rows], strict=True)
-        learned = {name: list(column) for name, column in zip(columns, values, strict=True)}
         try:
-            outputs = Baseline.fit(
-                learned, predictions=list(learned), source="learned from traffic"
-            )
+            outputs = fit_outputs(tx, self._progress, self.config, watch)
         except BaselineError:  # outputs that cannot be watched, such as a fresh id each
             self._progress.predicted = 0
             self._progress.first_row = tx.last_row()
             return
-        self._use(tx, watch.baseline.extended(outputs))
-        self._say_learned(outputs)
-
-    def _is_learnable(self, watch: Watch, output: str) -> bool:
-        """Say whether an output that the baseline lacks is to become a signal."""
-        named = self.config.predictions
-        return (
-            (named == "auto" or output in named)
-            and output not in self.config.ignore
-            and output not in watch.baseline.columns
-            and not is_secret(output)
-        )
+        if outputs is not None:
+            self._use(tx, watch.baseline.extended(outputs))
+            self._events.append(partial(say_learned, outputs))
 
     # Watching.
 
@@ -301,7 +310,7 @@ class Recorder:
         for i, (rows, endpoint) in enumerate(zip(batch.rows, batch.endpoints, strict=True)):
             if endpoint in self._endpoints:
                 kept.append(i)
-            elif is_about(rows, watch.features):
+            elif is_about(rows, watch.features, watch.vectors):
                 if len(self._endpoints) >= MAX_ENDPOINTS:  # an app that names no templates
                     self._endpoints.clear()
                 self._endpoints.add(endpoint)
@@ -309,39 +318,61 @@ class Recorder:
         if len(kept) == len(batch.rows):
             return batch
         tx.count({f"skipped:{UNRELATED}": len(batch.rows) - len(kept)})
-        return Batch(
-            [batch.rows[i] for i in kept],
-            [batch.at[i] for i in kept],
-            [batch.endpoints[i] for i in kept],
-        )
+        return batch.only(kept)
 
     def _record(self, tx: Transaction, watch: Watch, batch: Batch) -> Batch:
         """Tally and keep rows up to the next check, and make it if it is due."""
         pending, _ = tx.pending()
         part, rest = batch.split(max(self.config.check_every - pending, 0))
         outputs = None if self._lacks_outputs(watch) else watch.predictions
-        table = tabulate(part.rows, features=watch.features, predictions=outputs, at=part.at)
-        watch = self._note_captured(watch, table)
-        places, values = watch.counter.place(table, self._progress.captured)
-        if self.config.store == "rows":
-            others = [name for name in table.outputs if self._is_learnable(watch, name)]
-            values |= {name: _plain(table.columns[name]) for name in others}
-            tx.append_rows(_row_times(table), values, watch.types)
-        tx.append_tallies(
-            list(
-                tallies(
-                    watch.counter,
-                    places,
-                    table.requests,
-                    since=pending,
-                    check_every=self.config.check_every,
-                )
-            )
+        table = tabulate(
+            part.rows,
+            features=watch.features,
+            predictions=outputs,
+            at=part.at,
+            vectors=watch.vectors,
+            beside=self._segments.columns if self._segments else (),
         )
+        watch = self._note_captured(watch, table)
+        placed = watch.counter.place(table, self._progress.captured)
+        if self.config.store == "rows":
+            values = placed.values
+            others = [name for name in table.outputs if is_learnable(self.config, watch, name)]
+            values |= {name: plain(table.columns[name]) for name in others}
+            tx.append_rows(_row_times(table), values, watch.types)
+        slices = slices_of(
+            len(table.requests), pending, self.config.check_every, at_least=self._elapsed()
+        )
+        tx.append_tallies(list(tallies(watch.counter, placed, table.requests, slices)))
+        if self._segments is not None:
+            self._record_segments(tx, self._segments, table, part.segments, slices)
         self._count(tx, table)
-        if pending + len(table.requests) >= self.config.check_every:
+        if pending + len(table.requests) >= self.config.check_every or self._elapsed() >= 1:
             self._check(tx, watch)
         return rest
+
+    def _record_segments(
+        self,
+        tx: Transaction,
+        segments: Segments,
+        table: Table,
+        of_request: Sequence[str | None],
+        slices: Sequence[int],
+    ) -> None:
+        """Tally each segment's rows, apart; watch new ones that have enough."""
+        labels = segments.labels(table, of_request)
+        captured = self._progress.captured
+        tx.append_tallies(list(segments.tallies(table, labels, captured, slices)))
+        if segments.are_found:
+            found = discover(self._progress.segment_rows, labels)
+            if found != self._progress.segments:
+                self._progress.segments = found
+                self._find_segments()
+
+    def _elapsed(self) -> float:
+        """Return how much of the time between two checks has passed, 1 when one is due."""
+        seconds = self.config.check_seconds
+        return 0.0 if seconds is None else (self._clock() - self._progress.checked_at) / seconds
 
     def _note_captured(self, watch: Watch, table: Table) -> Watch:
         """Remember which columns traffic has shown, and that one is an output after all."""
@@ -349,11 +380,14 @@ class Recorder:
         new = [
             name
             for name in table.columns.keys() - self._progress.captured.keys()
-            if name in columns or self._is_learnable(watch, name)
+            if name in columns or is_learnable(self.config, watch, name)
         ]
         if not new:
             return watch
         self._progress.captured |= {name: _role(table, name) for name in new}
+        joint = watch.baseline.joint
+        if joint is not None and self._progress.captured.keys() >= {*joint.columns}:
+            self._progress.captured.setdefault(JOINT, "feature")
         roles = {signal.column: signal.role for signal in watch.baseline.signals}
         if any(roles.get(name) == "feature" and name in table.outputs for name in new):
             self._replace(self._build(watch.baseline))
@@ -369,77 +403,51 @@ class Recorder:
         started = time.perf_counter()
         found = tx.pending_tallies()
         assert self._state is not None  # noqa: S101  # there is one whenever there is a watch
-        slices = np.array([tally.counts for tally in found])
-        self._state = watch.detector.check(self._state, slices)
-        verdicts = watch.detector.verdict(self._state)
-        levels = {verdict.name: severity(verdict) for verdict in verdicts}
+        whole = judge(watch, self._state, found.get("", []), self._progress.captured)
+        self._state, self._progress.moved_pair = whole.state, whole.moved_pair
         check = Check(
             number=tx.last_check_number() + 1,
             at=self._now(),
-            requests=sum(tally.requests for tally in found),
-            rows=sum(tally.rows for tally in found),
-            data=self._worst(watch, levels, "feature"),
-            prediction=self._worst(watch, levels, "prediction"),
-            moved={name: level for name, level in levels.items() if level != "none"},
+            requests=sum(tally.requests for tally in found.get("", [])),
+            rows=whole.rows,
+            severity=whole.severity,
+            data=whole.data,
+            prediction=whole.prediction,
+            moved=whole.moved,
+            segments=self._check_segments(found),
         )
-        check.severity = _worst(one for one in (check.data, check.prediction) if one != "unknown")
         check.milliseconds = round((time.perf_counter() - started) * 1000, 3)
-        counts = watch.counter.layout.split(slices.sum(axis=0).tolist())
         tx.append_check(
             check,
             watch.baseline.fingerprint,
-            msgspec.json.encode(counts),
-            msgspec.json.encode(summary(verdicts)),
+            pack(whole.slices.sum(axis=0)),
+            msgspec.json.encode(summary(whole.verdicts)),
+            pack_slices(whole.slices, self._progress.captured),
         )
         self._conclude(check)
         if self._lacks_outputs(watch) and self._progress.predicted >= self.config.learn_rows:
             self._learn_outputs(tx, watch)
 
-    def _worst(self, watch: Watch, levels: Mapping[str, Severity], role: Role) -> Severity:
-        """Return the worst level of what is captured on one side; unknown where nothing is."""
-        captured = self._progress.captured
-        return _worst(
-            levels[signal.name]
-            for signal in watch.baseline.signals
-            if signal.role == role and signal.column in captured
-        )
-
-    # Saying so, once the transaction is there to stay.
+    def _check_segments(self, found: Mapping[str, Sequence[Tally]]) -> dict[str, SegmentCheck]:
+        """Judge each segment on its own tallies, however few."""
+        checks = {}
+        for name, watch in self._segments.watches.items() if self._segments else ():
+            state = self._segment_states.get(name) or watch.detector.start()
+            known = self._progress.captured
+            if name in found:
+                one = judge(watch, state, found[name], known)
+                self._segment_states[name] = one.state
+                checks[name] = SegmentCheck(
+                    one.rows, one.severity, one.data, one.prediction, one.moved
+                )
+        return checks
 
     def _conclude(self, check: Check) -> None:
-        previous = self._progress.check.severity if self._progress.check else "unknown"
-        self._progress.check = check
-        fields = {
-            "check": check.number,
-            "severity": check.severity,
-            "data": check.data,
-            "prediction": check.prediction,
-            "moved": check.moved,
-        }
-        text = f"{check.number}, severity {check.severity}" + _listed(check.moved)
-        more = {"requests": check.requests, "rows": check.rows, "milliseconds": check.milliseconds}
-        self._say(logging.INFO, CHECK, text, **fields, **more)
-        if check.severity != previous:
+        before, self._progress.check = self._progress.check, check
+        self._progress.checked_at = self._clock()
+        if before is None or check.severity != before.severity:
             self._progress.since = check.at
-            grave = check.severity in ("medium", "high")
-            text = f"{previous} to {check.severity}" + _listed(check.moved)
-            level = logging.WARNING if grave else logging.INFO
-            self._say(level, SEVERITY_CHANGED, text, previous=previous, **fields)
-
-    def _say_learned(self, baseline: Baseline) -> None:
-        names = [signal.name for signal in baseline.signals]
-        text = f"{len(names)} signals from {baseline.rows} rows"
-        self._say(
-            logging.INFO,
-            LEARNED,
-            text,
-            columns=names,
-            rows=baseline.rows,
-            fingerprint=baseline.fingerprint,
-        )
-
-    def _say(self, level: int, event: str, message: str, **fields: Any) -> None:
-        self._events.append(lambda: log(level, event, message, **fields))
+        self._events.append(partial(say_check, check, before))
 
     def _now(self) -> str:
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
@@ -454,28 +462,7 @@ def _row_times(table: Table) -> list[float]:
     return [at for at, rows in zip(table.at, table.requests, strict=True) for _ in range(rows)]
 
 
-def _plain(column: list[Any]) -> list[Any]:
-    """Turn values that nobody has read yet into what a database can hold."""
-    return [_plain_value(value) for value in column]
-
-
-def _plain_value(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    if type(value) is int:
-        return value if -(2**63) <= value < 2**63 else numbers([value]).item()
-    return value if type(value) is float else level(value)
-
-
 def _watched(progress: Progress) -> tuple[str, dict[str, Role]]:
     """Return what decides what is watched."""
     captured = progress.captured.items()
     return progress.fingerprint, {name: role for name, role in captured if role == "prediction"}
-
-
-def _worst(levels: Iterable[Severity]) -> Severity:
-    return max(levels, key=SEVERITIES.index, default="unknown")
-
-
-def _listed(moved: dict[str, Severity]) -> str:
-    worst_first = sorted(moved, key=lambda name: -SEVERITIES.index(moved[name]))
-    return f" ({', '.join(worst_first[:5])}{', ...' if len(moved) > 5 else ''})" if moved else ""

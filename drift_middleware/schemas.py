@@ -10,6 +10,7 @@ Severity = Literal["unknown", "none", "low", "medium", "high"]
 Status = Literal["learning", "warming up", "watching", "degraded", "off"]
 Role = Literal["feature", "prediction"]
 Kind = Literal["ordered", "categorical"]
+ColumnKind = Literal["number", "category", "text", "time", "vector"]
 Headers = list[tuple[bytes, bytes]]
 
 SEVERITIES: tuple[Severity, ...] = ("none", "low", "medium", "high")
@@ -74,7 +75,20 @@ class Tally(Struct):
     requests: int
     rows: int
     counts: list[int]
-    "one for each place of the layout of all signals"
+    "one for each place of the layout of all signals, then those of the pairs of columns"
+    segment: str = ""
+    "whose rows these are; empty: everybody's"
+
+
+class SegmentCheck(Struct):
+    """What a check says of one segment."""
+
+    rows: int
+    severity: Severity
+    data: Severity
+    prediction: Severity
+    moved: dict[str, Severity]
+    "the signals that are above none"
 
 
 class Check(Struct, kw_only=True):
@@ -91,6 +105,8 @@ class Check(Struct, kw_only=True):
     prediction: Severity = "unknown"
     moved: dict[str, Severity] = {}
     "the signals that are above none"
+    segments: dict[str, SegmentCheck] = {}
+    "those that had rows"
 
 
 class CheckInfo(Struct):
@@ -155,6 +171,38 @@ class SignalReport(Struct, kw_only=True):
     why: str = ""
 
 
+class WindowSignal(Struct, kw_only=True):
+    """One signal over a stretch of the history, compared with the baseline; it raises nothing."""
+
+    name: str
+    rows: int
+    "rows of this signal, with or without a value"
+    distances: dict[str, float] = {}
+    by_chance: dict[str, float] = {}
+    "what each distance would be if nothing had changed and no row depended on another"
+    missing: tuple[float, float] = (0.0, 0.0)
+    "share of rows without a value: baseline, live"
+    unseen: float = 0.0
+    "share of live values outside of everything that the baseline showed"
+    cells: list[CellShare] = []
+
+
+class WindowReport(Struct, kw_only=True):
+    """The sums of the checks that were made in a stretch of time."""
+
+    since: str | None = None
+    "when the first of these checks was made, ISO 8601, UTC; None if there was none"
+    until: str | None = None
+    "when the last one was"
+    checks: int = 0
+    requests: int = 0
+    rows: int = 0
+    note: str | None = None
+    "why checks of that time are left out"
+    signals: list[WindowSignal] = []
+    "those that were captured, the most moved first"
+
+
 class CaptureReport(Struct, kw_only=True):
     """What was captured, and what was not."""
 
@@ -187,4 +235,10 @@ class Report(Struct, kw_only=True):
     learning: dict[str, int] | None = None
     "rows seen and rows needed, while a baseline (or the outputs it lacks) is being learned"
     capture: CaptureReport = field(default_factory=CaptureReport)
+    segments: dict[str, SegmentCheck] = {}
+    "what the last check says of each segment that had rows in it"
+    segment: str | None = None
+    "the segment that `signals` and the severities speak of; null: all traffic"
     version: str = ""
+    window: WindowReport | None = None
+    "the stretch of the history that was asked for"

@@ -12,10 +12,12 @@ from msgspec import Struct
 
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
+from drift_middleware.drift.descriptors.texts import Text
 from drift_middleware.drift.detector import Detector
+from drift_middleware.drift.joint import PairMoved
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import State
-from drift_middleware.drift.tally import Counter
+from drift_middleware.drift.tally import JOINT, Counter
 from drift_middleware.schemas import Check, Role, Rows
 
 
@@ -27,12 +29,21 @@ class Batch(Struct):
     endpoints: list[str] = []
     "the path template of each exchange"
     counters: dict[str, int] = {}
+    segments: list[str | None] = []
+    "of each exchange, where a header or its route tells; or empty"
 
     def split(self, requests: int) -> tuple[Batch, Batch]:
         """Cut after so many requests; the counters stay behind."""
-        parts = slice(requests), slice(requests, None)
-        first, rest = (Batch(self.rows[p], self.at[p], self.endpoints[p]) for p in parts)
-        return first, rest
+        every = range(len(self.rows))
+        return self.only(every[:requests]), self.only(every[requests:])
+
+    def only(self, kept: Sequence[int]) -> Batch:
+        """Take some exchanges, without the counters."""
+        rows, at, endpoints, segments = (
+            [column[i] for i in kept] if column else []
+            for column in (self.rows, self.at, self.endpoints, self.segments)
+        )
+        return Batch(rows, at, endpoints, {}, segments)  # type: ignore[arg-type]  # each as it was
 
 
 class Progress(Struct):
@@ -50,30 +61,46 @@ class Progress(Struct):
     "checks up to this one belong to an earlier baseline"
     predicted: int = 0
     "rows with a prediction since then"
+    moved_pair: PairMoved | None = None
+    "the columns whose dependence had changed most at the last check"
+    segments: list[str] = []
+    "those that are watched, where the baseline has none of its own"
+    segment_rows: dict[str, int] = {}
+    "rows of those, and of others that may be"
     check: Check | None = None
+    checked_at: float = 0.0
+    "when that was, or when watching began, seconds since the epoch"
     since: str | None = None
     "when the severity became what it is"
 
 
 class Watch:
-    """A baseline and all that is built from it; never changed, only replaced."""
+    """A baseline and all that is built from it; never changed, only replaced.
 
-    def __init__(self, baseline: Baseline, config: Config) -> None:
+    Parameters
+    ----------
+    shared_by
+        Detectors that share the false-alarm budget.
+    """
+
+    def __init__(self, baseline: Baseline, config: Config, *, shared_by: int = 1) -> None:
         self.baseline = baseline
-        self.counter = Counter(baseline.signals, np.random.default_rng())
+        self.counter = Counter(
+            baseline.signals, np.random.default_rng(), baseline.descriptors, baseline.joint
+        )
         self.detector = Detector(
             baseline.signals,
-            checks_per_false_alarm=config.checks_per_false_alarm,
+            checks_per_false_alarm=config.checks_per_false_alarm * shared_by,
             policy=config.policy,
-            thresholds={**config.thresholds} or None,
+            thresholds=config.thresholds,
+            weights=config.weights,
             guard=config.guard,
             tolerance=baseline.tolerance,
             shrink=baseline.shrink,
         )
-        self.types = {
-            signal.column: "REAL" if signal.cells.ordered else "TEXT" for signal in baseline.signals
-        }
+        self.types = _types(baseline)
         "of the columns of the buffer"
+        self.vectors = {name for name, one in baseline.descriptors.items() if one.is_nested}
         self.features = _columns(baseline.signals, "feature")
         self.predictions = _columns(baseline.signals, "prediction")
 
@@ -87,9 +114,18 @@ class View(Struct, frozen=True):
     counters: dict[str, int] = {}
     pending: int = 0
     "requests since the last check"
+    segments: dict[str, tuple[Watch, State]] = {}
     learned: int | None = None
     "rows learned from so far, while a baseline or the outputs it lacks is learned"
 
 
+def _types(baseline: Baseline) -> dict[str, str]:
+    """Say which columns are all numbers or all texts; a time may come as either."""
+    types = {signal.name: "REAL" if signal.cells.ordered else "TEXT" for signal in baseline.signals}
+    texts = {name for name, known in baseline.descriptors.items() if isinstance(known, Text)}
+    return types | dict.fromkeys(texts, "TEXT")
+
+
 def _columns(signals: Sequence[Signal], role: Role) -> list[str]:
-    return list(dict.fromkeys(signal.column for signal in signals if signal.role == role))
+    columns = (signal.column for signal in signals if signal.role == role)
+    return [name for name in dict.fromkeys(columns) if name != JOINT]

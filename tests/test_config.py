@@ -6,19 +6,25 @@ import pytest
 
 from drift_middleware.config import Config
 from drift_middleware.errors import ConfigError
+from drift_middleware.monitor import Monitor
 
 DEFAULTS = {
     "baseline": None,
     "buffer": "drift.db",
     "check_every": 500,
+    "check_seconds": None,
     "learn_rows": 2000,
     "predictions": "auto",
     "ignore": (),
+    "kinds": {},
+    "timestamp": None,
+    "segment_by": None,
     "thresholds": {},
     "policy": "moved",
     "ordered": False,
     "guard": True,
     "checks_per_false_alarm": 10_000.0,
+    "weights": {},
     "paths": (),
     "route": "/_drift",
     "token": None,
@@ -78,10 +84,15 @@ def test_a_number_is_taken_down_to_its_bound_and_the_bound_is_named_below_it(opt
         ({"check_every": None}, ["check_every=None", "`int`"]),
         ({"buffer": None}, ["buffer=None", "`str`"]),
         ({"buffer": ":memory:"}, ["buffer=':memory:'", "give a path"]),
-        ({"policy": "ks"}, ["policy='ks'", "'moved', 'psi'"]),
+        ({"policy": "pearson"}, ["policy='pearson'", "'moved', 'psi'", "'wasserstein'"]),
         ({"store": "nothing"}, ["store='nothing'", "'rows', 'tallies'"]),
         ({"store": "tallies"}, ["store='tallies'", "give a baseline"]),
         ({"ordered": True, "policy": "psi"}, ["ordered=True", "policy='moved'"]),
+        ({"ordered": True, "policy": "ks"}, ["ordered=True", "not ks"]),
+        ({"weights": {"age": 0}}, ["weights={'age': 0}", "> 0"]),
+        ({"weights": {"age": float("inf")}}, ["weights={'age': inf}", "<= 1000"]),
+        ({"weights": {"age": "much"}}, ["weights={'age': 'much'}", "`float`"]),
+        ({"weights": 5}, ["weights=5", "`object`"]),
         ({"predictions": 5}, ["predictions=5", "sequence of names"]),
         ({"ignore": [5]}, ["ignore=[5]", "`str`"]),
         ({"route": "/"}, ["route='/'"]),
@@ -105,7 +116,11 @@ def test_an_impossible_value_is_refused_with_its_name_the_value_and_what_is_allo
         ({"low": 0.1}, "low < medium < high"),
         ({"low": 0.3, "medium": 0.2, "high": 0.1}, "low < medium < high"),
         ({"low": 0.1, "medium": 0.1, "high": 0.2}, "low < medium < high"),
-        ({"low": 0.1, "medium": 0.2, "higher": 0.3}, "low, medium, high"),
+        ({"low": 0.1, "medium": 0.2, "higher": 0.3}, "low < medium < high, not 'higher'"),
+        ({"age": {"medium": 0.2, "higher": 0.3}}, "low < medium < high, not 'higher'"),
+        ({"age": {"low": 0.2, "high": 0.1}}, "low < medium < high"),
+        ({"age": {"low": 0}}, "> 0"),
+        ({"age": "high"}, "thresholds={'age': 'high'}"),
         ({"low": 0, "medium": 0.1, "high": 0.2}, "> 0"),
         ({"low": 0.1, "medium": 0.2, "high": 10}, "< 10"),
         ({"low": 0.1, "medium": float("nan"), "high": 0.2}, "`float`"),
@@ -115,6 +130,12 @@ def test_an_impossible_value_is_refused_with_its_name_the_value_and_what_is_allo
 def test_thresholds_ascend_from_above_zero_and_are_all_three_or_none(thresholds, said):
     assert load(thresholds=THRESHOLDS).thresholds == THRESHOLDS
     assert said in refusal(thresholds=thresholds)
+
+
+def test_a_column_has_thresholds_of_its_own_and_may_leave_some_out():
+    given = THRESHOLDS | {"age": {"high": 0.4}, "review.length": THRESHOLDS, "plan": {"low": 0.1}}
+    for thresholds in (given, {"age": {"low": 0.1}}, {"missing": {"low": 0.01, "high": 0.2}}):
+        assert load(thresholds=thresholds).thresholds == thresholds
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name_and_all_that_are_known():
@@ -150,6 +171,8 @@ def test_arguments_win_over_variables_and_these_over_the_file():
         ("baseline", "b.csv", "b.csv"),
         ("baseline", "", None),
         ("thresholds", "low=.01, medium=.2, high=.3", THRESHOLDS),
+        ("thresholds", "a.low=.1,b.c.low=.2", {"a": {"low": 0.1}, "b.c": {"low": 0.2}}),
+        ("weights", "age=5, review.length=.5", {"age": 5.0, "review.length": 0.5}),
     ],
 )
 def test_the_text_of_a_variable_becomes_what_the_option_takes(option, text, value):
@@ -160,6 +183,13 @@ def test_the_text_of_a_variable_becomes_what_the_option_takes(option, text, valu
 def test_a_variable_that_cannot_be_read_is_refused_like_an_argument():
     assert "check_every='many'" in refusal({"DRIFT_CHECK_EVERY": "many"})
     assert "thresholds='much'" in refusal({"DRIFT_THRESHOLDS": "much"})
+    assert load({"DRIFT_KINDS": "zip=category, note=text"}).kinds == {
+        "zip": "category",
+        "note": "text",
+    }
+    assert "allowed: 'number', 'category'" in refusal({"DRIFT_KINDS": "zip=postcode"})
+    assert "weights='age=5=6'" in refusal({"DRIFT_WEIGHTS": "age=5=6"})
+    assert "low < medium < high" in refusal({"DRIFT_THRESHOLDS": "low=.1,low.high=.2,high=.3"})
 
 
 def test_a_misspelt_variable_is_refused_and_one_of_other_software_is_not():
@@ -177,9 +207,12 @@ def test_the_environment_of_the_process_is_read_where_none_is_given(monkeypatch)
 def test_the_file_holds_lists_and_tables():
     Path("drift.toml").write_text(
         'ignore = ["id"]\n[thresholds]\nlow = 0.01\nmedium = 0.2\nhigh = 0.3\n'
+        '[thresholds."review.length"]\nhigh = 0.4\n[weights]\nage = 5\n'
     )
     config = load()
-    assert (config.ignore, config.thresholds) == (("id",), THRESHOLDS)
+    assert config.ignore == ("id",)
+    assert config.thresholds == THRESHOLDS | {"review.length": {"high": 0.4}}
+    assert config.weights == {"age": 5}
 
 
 def test_another_file_can_be_named_and_must_then_be_there():
@@ -199,6 +232,22 @@ def test_a_file_that_is_no_toml_is_refused_by_name(content):
 def test_an_unknown_option_in_the_file_is_refused():
     Path("drift.toml").write_text("chek_every = 5")
     assert "'chek_every'" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weights": {"aeg": 2}}, "weights names 'aeg', .* Did you mean 'age'"),
+        ({"thresholds": {"aeg": THRESHOLDS}}, "thresholds names 'aeg'"),
+        ({"thresholds": {"age": {"low": 0.3}}}, "Thresholds of 'age'"),
+    ],
+    ids=str,
+)
+def test_what_only_the_baseline_can_tell_is_said_at_start_too(options, said):
+    frame = pd.DataFrame({"age": [20.5, 31, 42] * 50, "score": [0.1, 0.5, 0.7] * 50})
+    with pytest.raises(ConfigError, match=said):
+        Monitor(baseline=frame, **options)
+    Monitor(baseline=frame, weights={"age": 2}, thresholds={"score": THRESHOLDS}).close()
 
 
 def test_a_token_is_never_shown_in_a_message():

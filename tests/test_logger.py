@@ -83,6 +83,7 @@ def test_a_change_of_severity_is_logged_once_and_loud_when_it_is_grave(tmp_path,
         "prediction": "none",
         "check": 2,
         "moved": {"age": "high"},
+        "segment": None,
     }
 
 
@@ -91,7 +92,7 @@ def test_what_was_learned_is_logged(tmp_path, said):
         record(one, columns(60))
         fingerprint = one.report().baseline.fingerprint
     (one,) = said("learned")
-    assert one.getMessage() == "learned: 2 signals from 60 rows"
+    assert one.getMessage() == "learned: 3 signals from 60 rows"
     assert fields(one) == {
         "event": "learned",
         "columns": ["age", "score"],

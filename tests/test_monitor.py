@@ -2,6 +2,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def run(code, path, *flags):
         check=False,
         cwd=ROOT,
     )
+
+
+def test_a_check_that_time_brings_needs_no_further_request(path):
+    with watching(path, check_seconds=0.3) as one:
+        record(one, 7)
+        assert one.drain()
+        ends = time.monotonic() + 20
+        while one.report().check is None and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert one.report().check.requests == 7
 
 
 def test_rows_are_recorded_without_a_server(path):

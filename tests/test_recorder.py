@@ -52,10 +52,10 @@ def batch(rows, endpoint="/predict"):
 
 
 @contextmanager
-def recorder(path, baseline=BASELINE, **options):
+def recorder(path, baseline=BASELINE, clock=lambda: NOON, **options):
     config = Config.load({}, **{"baseline": baseline, "check_every": 20} | options)
     store = SqliteStore(str(path), keep_rows=config.keep_rows, keep_checks=config.keep_checks)
-    one = Recorder(config, baseline, store, lambda: NOON)
+    one = Recorder(config, baseline, store, clock)
     one.open()
     try:
         yield one
@@ -309,3 +309,57 @@ def test_a_severity_says_since_when(path):
         progress = one.view.progress
         assert progress.check.at == "2023-11-14T22:16:20.000Z"
         assert (progress.check.severity, progress.since) == ("high", "2023-11-14T22:13:20.000Z")
+
+
+class Clock:
+    def __init__(self):
+        self.now = NOON
+
+    def __call__(self):
+        return self.now
+
+
+def requests_of(one):
+    return [requests for _, requests in numbers(one)]
+
+
+def test_checks_by_time_come_whichever_is_first_and_never_without_traffic(path):
+    clock = Clock()
+    with recorder(path, clock=clock, check_every=20, check_seconds=60) as one:
+        one.write(batch(requests(50)))
+        assert requests_of(one) == [20, 20]
+        clock.now += 59
+        one.check_if_time()
+        assert requests_of(one) == [20, 20]
+        clock.now += 1
+        one.check_if_time()
+        assert requests_of(one) == [20, 20, 10]
+        clock.now += 1000
+        one.check_if_time()
+        assert requests_of(one) == [20, 20, 10]
+        one.write(batch(requests(1)))
+        assert requests_of(one) == [20, 20, 10, 1]
+
+
+def test_where_checks_go_by_time_slices_do_too(path):
+    clock = Clock()
+    with recorder(path, clock=clock, check_every=1000, check_seconds=100) as one:
+        for second in range(0, 100, 5):
+            clock.now = NOON + second
+            one.write(batch(requests(3, seed=second)))
+        with one.store.transaction() as tx:
+            tallies = tx.pending_tallies()[""]
+        assert [tally.slice for tally in tallies] == [*range(10)]
+        assert {tally.requests for tally in tallies} == {6}
+
+
+def test_another_worker_that_made_the_check_by_time_is_not_repeated(path):
+    clock = Clock()
+    options = {"clock": clock, "check_every": 100, "check_seconds": 60}
+    with recorder(path, **options) as one, recorder(path, **options) as other:
+        one.write(batch(requests(30)))
+        other.write(batch(requests(30)))
+        clock.now += 60
+        one.check_if_time()
+        other.check_if_time()
+        assert requests_of(one) == [60]

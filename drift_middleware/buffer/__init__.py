@@ -1,6 +1,18 @@
 """Where rows, tallies, checks and detector state live, shared by every worker."""
 
+from drift_middleware.buffer.packing import pack, pack_slices
+from drift_middleware.buffer.reading import SqliteReader
 from drift_middleware.buffer.sqlite import SqliteStore
-from drift_middleware.buffer.store import Store, Transaction
+from drift_middleware.buffer.store import Counted, Reader, Sliced, Store, Transaction
 
-__all__ = ["SqliteStore", "Store", "Transaction"]
+__all__ = [
+    "Counted",
+    "Reader",
+    "Sliced",
+    "SqliteReader",
+    "SqliteStore",
+    "Store",
+    "Transaction",
+    "pack",
+    "pack_slices",
+]

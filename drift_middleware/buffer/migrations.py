@@ -13,7 +13,8 @@ def create_tables(db: Database) -> None:
     db.table("rows").create({"id": int, "at": float}, pk="id")
     db.table("columns").create({"name": str, "stored_as": str}, pk="name")
     db.table("tallies").create(
-        {"id": int, "slice": int, "requests": int, "rows": int, "counts": str}, pk="id"
+        {"id": int, "segment": str, "slice": int, "requests": int, "rows": int, "counts": str},
+        pk="id",
     )
     db.table("checks").create(
         {
@@ -27,9 +28,11 @@ def create_tables(db: Database) -> None:
             "data": str,
             "prediction": str,
             "moved": str,
+            "segments": str,
             "fingerprint": str,
-            "counts": str,
+            "counts": bytes,
             "signals": str,
+            "slices": bytes,
         },
         pk="number",
     )

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS "columns" (
 );
 CREATE TABLE IF NOT EXISTS "tallies" (
    "id" INTEGER PRIMARY KEY,
+   "segment" TEXT,
    "slice" INTEGER,
    "requests" INTEGER,
    "rows" INTEGER,
@@ -33,9 +34,11 @@ CREATE TABLE IF NOT EXISTS "checks" (
    "data" TEXT,
    "prediction" TEXT,
    "moved" TEXT,
+   "segments" TEXT,
    "fingerprint" TEXT,
-   "counts" TEXT,
-   "signals" TEXT
+   "counts" BLOB,
+   "signals" TEXT,
+   "slices" BLOB
 );
 CREATE TABLE IF NOT EXISTS "baselines" (
    "fingerprint" TEXT PRIMARY KEY,

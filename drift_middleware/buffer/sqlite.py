@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from drift_middleware.buffer.reading import SqliteReader
 from drift_middleware.buffer.schema import prepare
-from drift_middleware.buffer.transaction import CHECK_COLUMNS, SqliteTransaction
+from drift_middleware.buffer.transaction import SqliteTransaction
 from drift_middleware.errors import StoreError
-from drift_middleware.schemas import Check
 
 Identity = tuple[int, int] | None
 "device and inode, None where there is no file"
 
 
-class SqliteStore:
+class SqliteStore(SqliteReader):
     """A `Store` in an SQLite file, with its `-wal` and `-shm`, and a `.lock` used when opening.
 
     Parameters
@@ -37,13 +33,9 @@ class SqliteStore:
     def __init__(
         self, path: str, *, keep_rows: int, keep_checks: int, timeout: float = 5.0
     ) -> None:
-        self.path = Path(path)
-        self._where = (
-            self.path.resolve()
-        )  # where SQLite puts its other files; daemons change folder
+        super().__init__(path, timeout=timeout)
         self.keep_rows = keep_rows
         self.keep_checks = keep_checks
-        self.timeout = timeout
         self.db: sqlite3.Connection | None = None
         self._files: dict[Path, Identity] = {}
         self._data_version = -1
@@ -118,61 +110,6 @@ class SqliteStore:
                             path.unlink()
             finally:
                 self.close()
-
-    def history(self, limit: int, before: int | None = None) -> list[Check]:
-        """Read the newest checks, newest first."""
-        sql = f"SELECT {CHECK_COLUMNS} FROM checks WHERE number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608  # constants
-        names = CHECK_COLUMNS.split(", ")
-        with self._reading() as connection:
-            values = (sys.maxsize if before is None else _bounded(before), _bounded(limit))
-            return [
-                msgspec.convert(
-                    dict(zip(names, line, strict=True)) | {"moved": msgspec.json.decode(line[-1])},
-                    Check,
-                )
-                for line in connection.execute(sql, values)
-            ]
-
-    def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
-        """Read what the newest checks said of one signal, newest first."""
-        sql = "SELECT number, at, signals FROM checks ORDER BY number DESC LIMIT ?"
-        lines = []
-        with self._reading() as connection:
-            for number, at, signals in connection.execute(sql, (_bounded(limit),)):
-                said = msgspec.json.decode(signals).get(name)
-                if said is not None:
-                    lines.append({"check": number, "at": at, **said})
-        return lines
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        # A connection of its own: the writer's belongs to another thread.
-        with self._errors("read"), closing(self._connect("ro")) as connection:
-            yield connection
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        # By its mode: SQLite would make a file that is missing, and readable by everybody.
-        return sqlite3.connect(
-            f"{self._where.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=self.timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-
-    @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            folder = self.path.parent
-            why = error if self._where.parent.is_dir() else f"there is no folder {folder}. Make it"
-            msg = f"{self.path} cannot be {doing}: {why}."
-            raise StoreError(msg) from error
-
-
-def _bounded(number: int) -> int:
-    return max(min(number, sys.maxsize), -sys.maxsize)
 
 
 def _files(path: Path) -> tuple[Path, Path, Path]:

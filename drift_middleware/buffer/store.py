@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from drift_middleware.schemas import Check, Tally
+import numpy as np
+from numpy.typing import NDArray
+
+from drift_middleware.schemas import Check, Role, Tally
+
+
+class Counted(NamedTuple):
+    """What one check counted."""
+
+    number: int
+    at: str
+    requests: int
+    rows: int
+    counts: NDArray[np.integer[Any]]
+    "(n,) one for each place of the layout of all signals"
+
+
+class Sliced(NamedTuple):
+    """What a replay needs of one check."""
+
+    check: Check
+    fingerprint: str
+    slices: NDArray[np.integer[Any]]
+    "(slices, n) the counts of each time slice, oldest first"
+    captured: dict[str, Role]
+    "the columns that traffic had shown by then"
 
 
 class Transaction(Protocol):
@@ -56,16 +81,21 @@ class Transaction(Protocol):
         """Return the requests and rows tallied since the last check."""
         ...
 
-    def pending_tallies(self) -> list[Tally]:
-        """Return the tallies since the last check, one per time slice, oldest first."""
+    def pending_tallies(self) -> dict[str, list[Tally]]:
+        """Return the tallies since the last check by segment, one per time slice, oldest first."""
         ...
 
     def forget_tallies(self) -> None:
         """Drop the tallies since the last check: their cells are not the baseline's any more."""
         ...
 
-    def append_check(self, check: Check, fingerprint: str, counts: bytes, signals: bytes) -> None:
-        """Write a check into the history, drop its tallies, and keep to the retention."""
+    def append_check(
+        self, check: Check, fingerprint: str, counts: bytes, signals: bytes, slices: bytes
+    ) -> None:
+        """Write a check into the history, drop its tallies, and keep to the retention.
+
+        `counts` and `slices` are as `pack` and `pack_slices` make them.
+        """
         ...
 
     def last_check_number(self) -> int:
@@ -85,7 +115,35 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Protocol):
+class Reader(Protocol):
+    """What can be read of a buffer while others write.  From any thread; raises StoreError."""
+
+    def history(self, limit: int, before: int | None = None) -> list[Check]:
+        """Read the newest checks (numbered below `before`), newest first."""
+        ...
+
+    def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """Read what the newest checks said of one signal, newest first."""
+        ...
+
+    def counted(self, since: str, until: str | None = None) -> Iterator[Counted]:
+        """Read what the checks of some time counted, oldest first; times as in `Check.at`."""
+        ...
+
+    def sliced(self) -> Iterator[Sliced]:
+        """Read what a replay needs of every check, oldest first."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Read a piece of shared state."""
+        ...
+
+    def get_baseline(self, fingerprint: str) -> bytes | None:
+        """Read a kept baseline."""
+        ...
+
+
+class Store(Reader, Protocol):
     """A buffer.  Every method raises StoreError, and only that, when the database fails."""
 
     def open(self) -> None:
@@ -105,12 +163,4 @@ class Store(Protocol):
 
     def is_changed(self) -> bool:
         """Say whether another process wrote since the last call.  Opens, and refuses, as above."""
-        ...
-
-    def history(self, limit: int, before: int | None = None) -> list[Check]:
-        """Read the newest checks (numbered below `before`), newest first.  From any thread."""
-        ...
-
-    def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
-        """Read what the newest checks said of one signal, newest first.  From any thread."""
         ...

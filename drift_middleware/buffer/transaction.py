@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from drift_middleware.buffer.reading import CHECK_COLUMNS, read_baseline, read_state
 from drift_middleware.schemas import Check, Tally
 
 MAX_COLUMNS = 1900
@@ -17,7 +18,6 @@ MAX_COLUMNS = 1900
 RESERVED = frozenset({"id", "at"})
 UNSTORABLE = (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 "what SQLite raises for a value that it cannot hold"
-CHECK_COLUMNS = "number, at, requests, rows, milliseconds, severity, data, prediction, moved"
 
 
 class SqliteTransaction:
@@ -26,6 +26,7 @@ class SqliteTransaction:
     def __init__(
         self, db: sqlite3.Connection, names: dict[str, str], keep_rows: int, keep_checks: int
     ) -> None:
+        self._db = db
         self._run = db.execute
         self._run_many = db.executemany
         self._names = names
@@ -34,8 +35,7 @@ class SqliteTransaction:
 
     def get(self, key: str) -> bytes | None:
         """Read a piece of shared state."""
-        found = self._run("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-        return None if found is None else bytes(found[0])
+        return read_state(self._db, key)
 
     def put(self, key: str, value: bytes) -> None:
         """Write a piece of shared state."""
@@ -96,46 +96,55 @@ class SqliteTransaction:
     def append_tallies(self, tallies: Sequence[Tally]) -> None:
         """Keep tallies for the next check."""
         self._run_many(
-            "INSERT INTO tallies (slice, requests, rows, counts) VALUES (?, ?, ?, ?)",
+            "INSERT INTO tallies (segment, slice, requests, rows, counts) VALUES (?, ?, ?, ?, ?)",
             [
-                (tally.slice, tally.requests, tally.rows, _json(tally.counts).decode())
-                for tally in tallies
+                (one.segment, one.slice, one.requests, one.rows, _json(one.counts).decode())
+                for one in tallies
             ],
         )
 
     def pending(self) -> tuple[int, int]:
         """Return the requests and rows tallied since the last check."""
-        found = self._run("SELECT coalesce(sum(requests), 0), coalesce(sum(rows), 0) FROM tallies")
+        sums = "coalesce(sum(requests), 0), coalesce(sum(rows), 0)"
+        found = self._run(f"SELECT {sums} FROM tallies WHERE segment = ''")  # noqa: S608  # constants
         requests, rows = found.fetchone()
         return int(requests), int(rows)
 
-    def pending_tallies(self) -> list[Tally]:
-        """Return the tallies since the last check, one per time slice, oldest first."""
-        merged: dict[int, Tally] = {}
-        found = self._run("SELECT slice, requests, rows, counts FROM tallies ORDER BY slice")
-        for slice_, requests, rows, text in found:
+    def pending_tallies(self) -> dict[str, list[Tally]]:
+        """Return the tallies since the last check by segment, one per time slice, oldest first."""
+        merged: dict[tuple[str, int], Tally] = {}
+        columns = "slice, requests, rows, counts, segment"
+        found = self._run(f"SELECT {columns} FROM tallies ORDER BY segment, slice")  # noqa: S608  # constants
+        for slice_, requests, rows, text, segment in found:
             counts = msgspec.json.decode(text, type=list[int])
-            known = merged.get(slice_)
+            known = merged.get((segment, slice_))
             if known is None:
-                merged[slice_] = Tally(slice=slice_, requests=requests, rows=rows, counts=counts)
+                merged[segment, slice_] = Tally(slice_, requests, rows, counts, segment)
             else:
                 known.requests += requests
                 known.rows += rows
                 known.counts = [a + b for a, b in zip(known.counts, counts, strict=True)]
-        return list(merged.values())
+        by_segment: dict[str, list[Tally]] = {}
+        for tally in merged.values():
+            by_segment.setdefault(tally.segment, []).append(tally)
+        return by_segment
 
     def forget_tallies(self) -> None:
         """Drop the tallies since the last check."""
         self._run("DELETE FROM tallies")
 
-    def append_check(self, check: Check, fingerprint: str, counts: bytes, signals: bytes) -> None:
+    def append_check(
+        self, check: Check, fingerprint: str, counts: bytes, signals: bytes, slices: bytes
+    ) -> None:
         """Write a check into the history, drop its tallies, and keep to the retention."""
         line = {name: getattr(check, name) for name in CHECK_COLUMNS.split(", ")} | {
             "moved": _json(check.moved).decode(),
+            "segments": _json(check.segments).decode(),
             "fingerprint": fingerprint,
             "last_row": self.last_row(),
-            "counts": counts.decode(),
+            "counts": counts,
             "signals": signals.decode(),
+            "slices": slices,
         }
         marks = ", ".join(f":{name}" for name in line)
         self._run(f"INSERT INTO checks ({', '.join(line)}) VALUES ({marks})", line)  # noqa: S608  # constants
@@ -156,9 +165,7 @@ class SqliteTransaction:
 
     def get_baseline(self, fingerprint: str) -> bytes | None:
         """Read a kept baseline."""
-        sql = "SELECT document FROM baselines WHERE fingerprint = ?"
-        found = self._run(sql, (fingerprint,)).fetchone()
-        return None if found is None else found[0].encode()
+        return read_baseline(self._db, fingerprint)
 
     def _registered(self) -> dict[str, str]:
         return dict(self._run("SELECT name, stored_as FROM columns").fetchall())

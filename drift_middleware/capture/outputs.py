@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from drift_middleware.capture.records import CONTAINERS, dotted, kinds, transposed
+from drift_middleware.capture.records import dotted, kinds, transposed
+
+NUMBERS = {int, float, type(None)}
+# A list of more numbers than this is one output, an embedding.
+MOST_OUTPUTS = 16
 
 NO_ANSWER: Final = object()
 """Stands for an answer that is absent, or is no object: a stream, a page, an image."""
@@ -82,12 +86,14 @@ def is_ranking(values: list[Any]) -> bool:
 
 
 def flatten(prediction: Any) -> dict[str, Any]:
-    """Name the scalars of one prediction; a list that is neither classes nor one value has none.
+    """Name the values of one prediction; a list of anything but numbers or classes has none.
 
     >>> flatten(0.93)
     {'prediction': 0.93}
     >>> flatten([0.1, 0.7, 0.2])
     {'label': 1, 'confidence': 0.7}
+    >>> flatten([3.5, -1.0])
+    {'prediction.0': 3.5, 'prediction.1': -1.0}
     """
     kind = type(prediction)
     if kind is dict:
@@ -104,6 +110,10 @@ def _flatten_list(values: list[Any]) -> dict[str, Any]:
     if is_ranking(values):
         top = max(values, key=lambda value: value["score"])
         return dotted({"label": top["label"], "score": top["score"]})
-    if len(values) == 1 and type(values[0]) not in CONTAINERS:
+    if not kinds(values) <= NUMBERS:
+        return {}
+    if len(values) == 1:
         return {"prediction": values[0]}  # Keras answers [[3.5], [4.0]] for two rows
-    return {}
+    if len(values) <= MOST_OUTPUTS:
+        return {f"prediction.{i}": value for i, value in enumerate(values)}
+    return {"prediction": values}

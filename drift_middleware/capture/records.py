@@ -16,20 +16,31 @@ def kinds(items: list[Any]) -> set[type]:
 
 
 def has_scalar(record: dict[str, Any]) -> bool:
-    """Tell whether a record, or one within it, has a value that `dotted` would name."""
+    """Tell whether a record, or one within it, has a value that is no list."""
     for value in record.values():
         if type(value) not in CONTAINERS:
             return True  # nearly always the first one
-    return bool(dotted(record))
+    return any(type(value) is not list for value in dotted(record).values())
+
+
+def is_numeric(value: Any) -> bool:
+    """Tell a list of numbers, nested or not, by its first."""
+    if type(value) is not list:
+        return False
+    while type(value) is list:
+        if not value:
+            return False
+        value = value[0]
+    return type(value) in (int, float)
 
 
 def dotted(record: dict[str, Any]) -> dict[str, Any]:
-    """Name the scalars of nested records `a.b`; lists, and all that is too deep, are left out.
+    """Name the values of nested records `a.b`; what is too deep is left out.
 
-    >>> dotted({"label": 0, "probabilities": {"0": 0.9, "1": 0.1}, "tags": ["x"]})
-    {'label': 0, 'probabilities.0': 0.9, 'probabilities.1': 0.1}
+    >>> dotted({"label": 0, "probabilities": {"0": 0.9, "1": 0.1}, "embedding": [0.2, 0.4]})
+    {'label': 0, 'probabilities.0': 0.9, 'probabilities.1': 0.1, 'embedding': [0.2, 0.4]}
     """
-    if len(record) <= MOST_COLUMNS and CONTAINERS.isdisjoint(map(type, record.values())):
+    if len(record) <= MOST_COLUMNS and dict not in map(type, record.values()):
         return record
     flat: dict[str, Any] = {}
     _walk(record, "", 1, flat)
@@ -43,7 +54,7 @@ def _walk(record: dict[str, Any], prefix: str, depth: int, flat: dict[str, Any])
         if type(value) is dict:
             if depth < DEEPEST:
                 _walk(value, f"{prefix}{key}.", depth + 1, flat)
-        elif type(value) is not list:
+        else:
             flat.setdefault(f"{prefix}{key}", value)
 
 

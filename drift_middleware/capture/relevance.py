@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from drift_middleware.schemas import Rows
 
@@ -14,9 +14,14 @@ SECRET = re.compile(
 )
 
 
-def is_about(rows: Rows, features: Sequence[str]) -> bool:
-    """Say whether the rows have any of these columns: by name, or by number where positional."""
+def is_about(rows: Rows, features: Sequence[str], vectors: Collection[str] = ()) -> bool:
+    """Say whether the rows have any of these columns: by name, or by number where positional.
+
+    A list is also the value of the only feature, where that is one of the `vectors`.
+    """
     row = rows.features[0]
+    if isinstance(row, list) and len(features) == 1 and features[0] in vectors:
+        return True
     if isinstance(row, dict):
         return any(name in row or name.partition(".")[0] in row for name in features)
     return (len(row) if isinstance(row, list) else 1) == len(features)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from drift_middleware.capture.outputs import flatten
+from drift_middleware.capture.outputs import flatten, is_probabilities
 from drift_middleware.capture.records import MOST_COLUMNS, dotted
 from drift_middleware.schemas import Rows, Table
 
@@ -15,6 +15,9 @@ Records = list[dict[str, Any]]
 
 POSITIONS = tuple(f"x{position}" for position in range(MOST_COLUMNS))
 ABSENT = object()
+# A row of more numbers than this is an image or an embedding.
+MOST_POSITIONS = 256
+VECTOR = "vector"
 
 
 def tabulate(
@@ -23,6 +26,8 @@ def tabulate(
     features: Sequence[str] | None,
     predictions: Sequence[str] | None,
     at: Sequence[float],
+    vectors: Collection[str] = (),
+    beside: Collection[str] = (),
 ) -> Table:
     """Lay the rows of many exchanges side by side.
 
@@ -34,6 +39,11 @@ def tabulate(
         Names of the watched columns of each role, or None to take all that come.
     at
         Arrival of each exchange of the batch, seconds since the epoch.
+    vectors
+        The watched columns that hold a list of numbers: a row that is nothing but a list is the
+        only watched feature, or prediction, where that is a vector.
+    beside
+        Columns to take too, where rows or answers have them by name.
 
     Returns
     -------
@@ -50,16 +60,47 @@ def tabulate(
     table = Table(rows=sum(requests), requests=requests, at=[when for _, when in captured])
     inputs: list[Any] = []
     answers: Records = []
+    whole_input, whole_answer = (_only(names, vectors) for names in (features, predictions))
     for rows, _ in captured:
-        inputs += rows.features
+        inputs += _wrapped(rows.features, whole_input)
         found = rows.predictions
-        answers += [{}] * len(rows.features) if found is None else map(flatten, found)
+        answers += (
+            [{}] * len(rows.features)
+            if found is None
+            else _answers(found, whole_answer, predictions or ())
+        )
         table.predicted += [found is not None] * len(rows.features)
     if captured:
         requested = _requested(inputs, features, answers)
         _add_features(table, requested, features, predictions)
         _add_outputs(table, requested, answers, features, predictions)
+        _add_beside(table, requested, answers, beside)
     return table
+
+
+def _only(names: Sequence[str] | None, vectors: Collection[str]) -> str | None:
+    """Give the only watched column of a side, if it is a vector."""
+    return names[0] if names is not None and len(names) == 1 and names[0] in vectors else None
+
+
+def _wrapped(rows: list[Any], vector: str | None) -> list[Any]:
+    """Name rows that are lists, and too long to be a value for each of several columns."""
+    if vector is not None:
+        return [{vector: row} if type(row) is list else row for row in rows]
+    if type(rows[0]) is list and len(rows[0]) > MOST_POSITIONS:
+        return [{VECTOR: row} if type(row) is list else row for row in rows]
+    return rows
+
+
+def _answers(found: list[Any], vector: str | None, names: Sequence[str]) -> Records:
+    """Name the values of predictions: those of a list by position, where they are as many."""
+    if vector is not None:
+        return [{vector: one} if type(one) is list else flatten(one) for one in found]
+    if len(names) > 1 and all(
+        type(one) is list and len(one) == len(names) and not is_probabilities(one) for one in found
+    ):
+        return [dict(zip(names, one, strict=True)) for one in found]
+    return list(map(flatten, found))
 
 
 class _Records:
@@ -184,6 +225,16 @@ def _add_outputs(
         if values is not None:
             table.columns[name] = values
             table.outputs.add(name)
+
+
+def _add_beside(
+    table: Table, requested: _Records | _Positions, answers: Records, beside: Collection[str]
+) -> None:
+    for name in beside:
+        if name not in table.columns:
+            values = requested.column(name) or _Records(answers).column(name)
+            if values is not None:
+                table.columns[name] = values
 
 
 def _single(answer: dict[str, Any], name: str, echoes: set[str]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,51 +11,47 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from drift_middleware.drift import saved
+from drift_middleware.drift.columns import Columns
 from drift_middleware.drift.description import describe, reaches
-from drift_middleware.drift.fitting import (
-    Predictions,
-    check_known,
-    names_in,
-    roles_of,
-    signals_of,
-    variation_of,
-)
+from drift_middleware.drift.fitting import FitOptions, fit, parts_of, variation_of
+from drift_middleware.drift.joint import Joint
+from drift_middleware.drift.kinds import Described
+from drift_middleware.drift.roles import Predictions, check_known, names_in, roles_of
 from drift_middleware.drift.signals import Signal
-from drift_middleware.drift.sources import check_path, load_columns
+from drift_middleware.drift.sources import load_columns
+from drift_middleware.drift.tally import JOINT
 from drift_middleware.errors import BaselineError
-from drift_middleware.schemas import Role
+from drift_middleware.schemas import ColumnKind, Role
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     Table = str | Path | DataFrame | Mapping[str, Sequence[Any]]
 
-TYPE = "drift-middleware baseline"
-FORMAT = 1
 # With fewer rows a shift of one standard deviation could not be noticed at any delay.
 FEWEST = 20
 # 40 time blocks of 5 rows.
 FEWEST_ORDERED = 200
 
 
-class _Head(Struct):
-    """What every format of a saved baseline begins with."""
-
-    type: str = ""
-    format: int = 0
-
-
 class Baseline(Struct, frozen=True, dict=True, kw_only=True):
     """What traffic is compared with.  Equal data give an equal baseline in every process."""
 
-    type: str = TYPE
-    format: int = FORMAT
+    type: str = saved.TYPE
+    format: int = saved.FORMAT
     source: str
     "where it came from, for people"
     rows: int
     columns: tuple[str, ...]
     "all columns of the table, in its order; positional payloads are named by them"
     signals: tuple[Signal, ...]
+    descriptors: dict[str, Described] = {}
+    "of the columns whose signals are parts"
+    joint: Joint | None = None
+    "what the signal `joint` is made of"
+    segments: dict[str, Baseline] = {}
+    "of the rows with each of the most frequent values of one column"
     left_out: dict[str, str] = {}
     "columns that are not watched, and why"
     shrink: dict[str, float] = {}
@@ -65,12 +60,15 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
     "of `signal:channel`: how far it moves by itself; added to the thresholds"
 
     @classmethod
-    def fit(
+    def fit(  # noqa: PLR0913  # the options of a table, each with its default
         cls,
         data: Table,
         *,
         predictions: Predictions = "auto",
         ignore: str | Collection[str] = (),
+        kinds: Mapping[str, ColumnKind] | None = None,
+        timestamp: str | Sequence[float] | None = None,
+        segment_by: str | None = None,
         ordered: bool = False,
         source: str | None = None,
         seed: int = 0,
@@ -85,6 +83,13 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
             The columns that the model puts out; `auto` goes by their names, see `role_of`.
         ignore
             Columns not to watch: keys, targets, times.
+        kinds
+            What columns hold, where their values would tell otherwise: `{"zip": "category"}`.
+        timestamp
+            The column that says when each row happened, which is not watched; or these times,
+            seconds since the epoch.  Other times are then watched by their age, too.
+        segment_by
+            The column whose most frequent values get a baseline of their own, each from its rows.
         ordered
             The rows are in time order: learn from them how far they move by themselves.
         source
@@ -97,47 +102,46 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
         BaselineError
             The data cannot be read, are too few, lack a named column, or leave nothing to watch.
         """
-        origin = source or _origin(data)
-        columns = load_columns(data)
-        rows = len(next(iter(columns.values()), ()))
-        _check_rows(rows, origin, ordered=ordered)
-        ignored = names_in(ignore)
-        check_known("ignore", ignored, columns, origin)
-        roles = roles_of(columns, predictions, origin)
-        signals, left_out = signals_of(columns, roles, ignored, seed)
-        if not signals:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-            msg = f"{origin}: no column is left to watch ({reasons})."
-            raise BaselineError(msg)
-        shrink, tolerance = variation_of(signals, columns, seed) if ordered else ({}, {})
-        return cls(
-            source=origin,
-            rows=rows,
-            columns=tuple(columns),
-            signals=signals,
-            left_out=left_out,
-            shrink=shrink,
-            tolerance=tolerance,
+        options = FitOptions(
+            predictions=predictions,
+            ignore=names_in(ignore),
+            kinds=dict(kinds or {}),
+            timestamp=timestamp,
+            segment_by=segment_by,
+            ordered=ordered,
+            seed=seed,
         )
+        return _fit(load_columns(data), source or _origin(data), options)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913  # as `fit`
         cls,
         source: Baseline | Table,
         *,
         predictions: Predictions = "auto",
         ignore: str | Collection[str] = (),
+        kinds: Mapping[str, ColumnKind] | None = None,
+        timestamp: str | None = None,
+        segment_by: str | None = None,
         ordered: bool = False,
     ) -> Baseline:
         """Load a saved baseline (`.json`) or fit one from a table; options as in `fit`.
 
-        A saved one takes other `predictions` and more to `ignore`; `ordered` it must have been
-        fitted with.
+        A saved one takes other `predictions` and more to `ignore`; `ordered`, `kinds` and
+        `timestamp` it must have been fitted with.
         """
         if isinstance(source, str | Path) and str(source).lower().endswith(".json"):
             source = cls.load(source)
         if not isinstance(source, Baseline):
-            return cls.fit(source, predictions=predictions, ignore=ignore, ordered=ordered)
+            return cls.fit(
+                source,
+                predictions=predictions,
+                ignore=ignore,
+                kinds=kinds,
+                timestamp=timestamp,
+                segment_by=segment_by,
+                ordered=ordered,
+            )
         if ordered and not source.ordered:
             msg = (
                 f"{source.source}: this baseline was fitted without ordered=True, and no longer "
@@ -158,39 +162,11 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
         BaselineError
             There is none, it is cut short, or a newer version of this package wrote it.
         """
-        path = Path(path).expanduser()
-        check_path(path)
-        try:
-            text = path.read_bytes()
-            head = msgspec.json.decode(text, type=_Head)
-            if head.type != TYPE:
-                msg = f"{path}: is not a saved baseline; Baseline.fit(...).save(path) writes one."
-                raise BaselineError(msg)
-            if head.format > FORMAT:
-                msg = (
-                    f"{path}: has format {head.format} and this version reads up to {FORMAT}; "
-                    "update drift-middleware or fit the baseline again."
-                )
-                raise BaselineError(msg)
-            return msgspec.json.decode(text, type=cls)
-        except OSError as error:
-            msg = f"{path}: cannot be read ({error.strerror})."
-            raise BaselineError(msg) from error
-        except msgspec.DecodeError as error:
-            msg = f"{path}: is not a whole saved baseline; save it again ({error})."
-            raise BaselineError(msg) from error
+        return saved.read(Path(path).expanduser(), cls)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON; whoever reads meanwhile sees the old file or the new one, whole."""
-        path = Path(path).expanduser()
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
-            unfinished.replace(path)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            msg = f"{path}: cannot be written ({error.strerror})."
-            raise BaselineError(msg) from error
+        saved.write(Path(path).expanduser(), msgspec.json.encode(self))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -204,7 +180,8 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
             for signal in self.signals
             for cells in [signal.cells]
         ]
-        return hashlib.sha256(msgspec.json.encode(counted)).hexdigest()[:16]
+        described = (self.descriptors, self.joint) if self.descriptors or self.joint else ()
+        return hashlib.sha256(msgspec.json.encode((counted, *described))).hexdigest()[:16]
 
     @property
     def ordered(self) -> bool:
@@ -234,6 +211,7 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
             self,
             signals=signals,
             columns=tuple(columns),
+            descriptors={**other.descriptors, **self.descriptors},
             left_out={name: why for name, why in left_out.items() if name not in watched},
             shrink={**other.shrink, **self.shrink},
             tolerance={**other.tolerance, **self.tolerance},
@@ -245,17 +223,28 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
             msgspec.structs.replace(signal, role=roles.get(signal.column, signal.role))
             for signal in self.signals
         )
-        return msgspec.structs.replace(self, signals=signals)
+        segments = {name: part.with_roles(roles) for name, part in self.segments.items()}
+        return msgspec.structs.replace(self, signals=signals, segments=segments)
 
     def without(self, columns: Collection[str]) -> Baseline:
         """Leave more columns out."""
-        check_known("ignore", columns, self.columns, self.source)
-        signals = tuple(signal for signal in self.signals if signal.column not in columns)
+        check_known("ignore", columns, (*self.columns, JOINT), self.source)
+        without_joint = _without_joint_of(self, columns)
+        signals = tuple(one for one in without_joint.signals if one.column not in columns)
         if not signals:
             msg = f"{self.source}: ignoring {', '.join(columns)} leaves nothing to watch."
             raise BaselineError(msg)
-        left_out = {**dict.fromkeys(columns, "ignored"), **self.left_out}
-        return msgspec.structs.replace(self, signals=signals, left_out=left_out)
+        return msgspec.structs.replace(
+            without_joint,
+            signals=signals,
+            left_out={**dict.fromkeys(columns, "ignored"), **self.left_out},
+            descriptors={k: v for k, v in self.descriptors.items() if k not in columns},
+            segments={
+                name: part.without(columns)
+                for name, part in self.segments.items()
+                if not part.roles.keys() <= {*columns, JOINT}
+            },
+        )
 
     def describe(self) -> str:
         """Say what is watched, how finely, and what is not, as text for people."""
@@ -265,10 +254,46 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
         return f"Baseline({self.source!r}, {self.rows} rows, {len(self.signals)} signals)"
 
 
+def _without_joint_of(baseline: Baseline, columns: Collection[str]) -> Baseline:
+    """Leave out the joint signal if it would wait for any of these columns."""
+    joint = baseline.joint
+    if joint is None or {JOINT, *joint.columns}.isdisjoint(columns):
+        return baseline
+    signals = tuple(signal for signal in baseline.signals if signal.column != JOINT)
+    return msgspec.structs.replace(baseline, signals=signals, joint=None)
+
+
 def _origin(data: Table) -> str:
     if isinstance(data, str | Path):
         return str(data)
     return "columns" if isinstance(data, Mapping) else "data frame"
+
+
+def _fit(columns: Columns, origin: str, options: FitOptions) -> Baseline:
+    rows = len(next(iter(columns.values()), ()))
+    _check_rows(rows, origin, ordered=options.ordered)
+    fitted = fit(columns, origin, options)
+    if not fitted.signals:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in fitted.left_out.items())
+        msg = f"{origin}: no column is left to watch ({reasons})."
+        raise BaselineError(msg)
+    watched = {name: values for name, values in columns.items() if name != options.timestamp}
+    shrink, tolerance = variation_of(fitted, watched, options.seed) if options.ordered else ({}, {})
+    return Baseline(
+        source=origin,
+        rows=rows,
+        columns=tuple(watched),
+        signals=fitted.signals,
+        descriptors=fitted.descriptors,
+        joint=fitted.joint,
+        segments={
+            name: _fit(part, f"{origin}, {options.segment_by}={name}", fitted.of_segment(options))
+            for name, part in parts_of(columns, options.segment_by).items()
+        },
+        left_out=fitted.left_out,
+        shrink=shrink,
+        tolerance=tolerance,
+    )
 
 
 def _check_rows(rows: int, origin: str, *, ordered: bool) -> None:

@@ -5,6 +5,7 @@ Fixed once the baseline is cut; what moves from check to check is in `state`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from drift_middleware.drift.cells import Cells
+from drift_middleware.drift.distances import gaps_between
 from drift_middleware.drift.signals import Layout, Signal
 
 Floats = NDArray[np.float64]
@@ -38,6 +40,8 @@ class Channel(NamedTuple):
     "(6, cells) fixed bets, as logarithms of likelihood ratios"
     known: Sequence[bool]
     "of each cell: does it hold what the baseline showed?"
+    gaps: Floats | None = None
+    "(cells - 1,) along the line, in sd of the baseline; None where cells are not on a line"
 
 
 def channels_of(cells: Cells) -> list[Channel]:
@@ -46,7 +50,7 @@ def channels_of(cells: Cells) -> list[Channel]:
     known = [cell not in cells.novel for cell in every]
     own = [[cell] for cell in every]
     channels = [
-        Channel("value", weights, own, _scores(cells), _value_tilts(cells), known),
+        Channel("value", weights, own, _scores(cells), _value_tilts(cells), known, _gaps(cells)),
         _two_cells("missing", (cells.present + 1, cells.missing + 1), list(every), [len(cells)]),
     ]
     if cells.novel and len(cells) > 2:
@@ -60,6 +64,13 @@ def _two_cells(kind: Kind, masses: tuple[float, float], no: list[int], yes: list
     weights = np.array(masses, float)
     second = np.array([[0.0, 1.0], [0.0, 1.0]])
     return Channel(kind, weights, [no, yes], second, _share_tilts(weights), [True, True])
+
+
+def _gaps(cells: Cells) -> Floats | None:
+    """Give the gaps between those cells, the first ones, that have a place on a line."""
+    means = cells.means if cells.edges else cells.means[:-1]  # "any other number" has no place
+    gaps = gaps_between(means, cells.spread) if cells.ordered else np.array([])
+    return gaps if len(gaps) else None
 
 
 def _scores(cells: Cells) -> Floats:
@@ -101,7 +112,7 @@ class Channels:
 
     Attributes
     ----------
-    names : list of str
+    names, columns : list of str
         Of the signals.
     kinds, is_value : list of str, bool array
         (channels,) `value`, `missing` or `unseen`.
@@ -111,8 +122,12 @@ class Channels:
         (cells,) the channel of each cell; (channels,) the first cell of each channel.
     baseline, score, tilts, known : arrays
         (..., cells) as in `Channel`, side by side.
+    on_line, gaps : bool array, float array
+        (cells,) has it a place on a line; how far to the next one, 0 for the last and off the line.
     powers : (5, cells) float64
         Ones, both scores and their squares.
+    made_of : list of (signal, signals)
+        The joint signal, if there is one, and those of its columns.
     size : int
         Places in a tally, before channels are made of it.
     """
@@ -123,6 +138,7 @@ class Channels:
         channels = [channel for group in groups for channel in group]
         widths = [len(channel.baseline) for channel in channels]
         self.names, self.size = layout.names, layout.size
+        self.columns = [signal.column for signal in signals]
         self.kinds = [channel.kind for channel in channels]
         self.signal = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         self.first = np.flatnonzero(np.diff(self.signal, prepend=-1))
@@ -137,6 +153,7 @@ class Channels:
         )
         self.tilts: Floats = np.concatenate([channel.tilts for channel in channels], axis=1)
         self.known = np.concatenate([np.array(channel.known, bool) for channel in channels])
+        self.on_line, self.gaps = self._lines(channels)
         places = [
             [start + place for place in cell]
             for start, group in zip(layout.starts, groups, strict=True)
@@ -144,8 +161,21 @@ class Channels:
             for cell in channel.places
         ]
         self.is_value = np.array([kind == "value" for kind in self.kinds])
+        self.made_of = [
+            (i, [self.names.index(name) for name in signal.made_of if name in self.names])
+            for i, signal in enumerate(signals)
+            if signal.made_of
+        ]
         self._places = np.concatenate(places)
         self._starts = np.cumsum([0, *(len(cell) for cell in places[:-1])])
+
+    def _lines(self, channels: Sequence[Channel]) -> tuple[NDArray[np.bool_], Floats]:
+        on_line, gaps = np.zeros(len(self.of), bool), np.zeros(len(self.of))
+        for start, channel in zip(self.start, channels, strict=True):
+            if channel.gaps is not None:
+                end = start + len(channel.gaps)
+                on_line[start : end + 1], gaps[start:end] = True, channel.gaps
+        return on_line, gaps
 
     @property
     def labels(self) -> list[str]:
@@ -168,6 +198,11 @@ class Channels:
         total: Floats = np.add.reduceat(cells, self.start, axis=-1, dtype=float)
         return total
 
+    def running(self, cells: Floats) -> Floats:
+        """Sum (cells,) over the cells of each channel up to each one."""
+        sums: Floats = np.cumsum(cells)
+        return sums - (sums - cells)[self.start][self.of]
+
     def worst(self, channels: Floats) -> Floats:
         """Maximum over the channels (channels,) of each signal (signals,)."""
         worst: Floats = np.maximum.reduceat(channels, self.first)
@@ -181,17 +216,26 @@ class Channels:
         return np.concatenate([none, *cells]), np.concatenate([none, *channels])
 
 
-def budget(signals: Sequence[Signal], channels: Channels) -> Floats:
+def budget(
+    signals: Sequence[Signal], channels: Channels, weights: Mapping[str, float] | None = None
+) -> Floats:
     """Share (channels,) of the false-alarm budget: predictions .2 together, features the rest.
 
-    Within a signal, missing and unseen values get .15 each, the values what is left.
+    Columns divide it by their weight, 1 unless given; the signals of a column equally.  Within a
+    signal, missing and unseen values get .15 each, the values what is left.
     """
     prediction = np.array([signal.role == "prediction" for signal in signals])
-    among = int(prediction.sum())
-    together = PREDICTIONS if 0 < among < len(signals) else float(prediction.mean())
-    share = np.where(
-        prediction, together / max(among, 1), (1 - together) / max(len(signals) - among, 1)
+    of_column = Counter(signal.column for signal in signals)
+    wanted: Floats = np.array(
+        [(weights or {}).get(one.column, 1.0) / of_column[one.column] for one in signals]
     )
+    if not ((wanted > 0) & np.isfinite(wanted)).all():
+        msg = f"Weights {weights} must be numbers above 0."
+        raise ValueError(msg)
+    together = PREDICTIONS if 0 < prediction.sum() < len(signals) else float(prediction.mean())
+    of_predictions, of_features = wanted * prediction, wanted * ~prediction
+    share: Floats = together * of_predictions / (of_predictions.sum() or 1)
+    share += (1 - together) * of_features / (of_features.sum() or 1)
     others = np.bincount(channels.signal) - 1
     part = np.where(channels.is_value, 1 - SHARE * others[channels.signal], SHARE)
     return share[channels.signal] * part

@@ -63,7 +63,8 @@ def inflation(channels: Channels, past: Dependence, present: Dependence) -> Floa
     It comes from the past only, so that no check is judged by what it looks like itself.  A signal
     without a past learns from its first slices before they are judged: it can speak at once.  But
     nine differences tell little of one signal, and dependence is the traffic's more than any one
-    signal's: until it has a past, a signal counts as at least as dependent as half of the others.
+    signal's: until it has a past, a signal counts as at least as dependent as half of the others,
+    and the joint signal as half of its columns.
     """
     cold = past.seen[SLICES] <= COLD
     slices = np.where(cold, present.variance[SLICES], past.variance[SLICES])
@@ -73,6 +74,10 @@ def inflation(channels: Channels, past: Dependence, present: Dependence) -> Floa
     typical = np.median(known) if len(known) else 1.0
     if typical > NOTICEABLE:
         most = np.where(cold & told, np.maximum(most, typical), most)
+    for joint, columns in channels.made_of:
+        here = channels.signal == joint
+        typical = np.median(slices.max(axis=0)[channels.first[columns]]) if columns else 1.0
+        most = np.where(cold & here, np.maximum(most, typical), most)
     kappa = np.where(most > NOTICEABLE, MARGIN * most, 1.0)
     return channels.worst(kappa)[channels.signal]
 

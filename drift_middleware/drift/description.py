@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from scipy.special import ndtr
 
 from drift_middleware.drift.channels import Channels, budget
-from drift_middleware.drift.effect import THRESHOLDS, smallest_shift
 from drift_middleware.drift.signals import Signal
+from drift_middleware.drift.tally import JOINT
+from drift_middleware.drift.thresholds import THRESHOLDS, smallest_shift
 
 if TYPE_CHECKING:
     from drift_middleware.drift.baseline import Baseline
@@ -45,11 +46,15 @@ def reaches(baseline: Baseline) -> dict[str, Reach]:
 
 def describe(baseline: Baseline) -> str:
     """Draw up what is watched, how finely, and what is not."""
-    from tabulate import tabulate  # type: ignore[import-untyped]  # it has no stubs of its own
+    from tabulate import tabulate
 
     reached = reaches(baseline)
     low = min(reach.low for reach in reached.values())
-    watched = f"{len(baseline.signals)} of its {len(baseline.columns)} columns are watched"
+    columns = {signal.column for signal in baseline.signals if signal.column != JOINT}
+    watched = (
+        f"{len(columns)} of its {len(baseline.columns)} columns are watched,"
+        f" as {len(baseline.signals)} signals"
+    )
     header = ("signal", "role", "kind", "cells", "missing", "noticed from", "low from")
     lines = [_line(signal, reached[signal.name]) for signal in baseline.signals]
     align = ("left",) * 3 + ("right",) * 4

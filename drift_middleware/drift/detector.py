@@ -14,12 +14,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from drift_middleware.drift import dependence, effect, evidence
+from drift_middleware.drift import dependence, effect, evidence, policies
 from drift_middleware.drift.channels import Channels, Counts, Floats, Kind, budget
-from drift_middleware.drift.effect import Effect, Level, Policy
+from drift_middleware.drift.effect import Effect
 from drift_middleware.drift.evidence import Bets
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import Move, State
+from drift_middleware.drift.thresholds import Thresholds, of_channels
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -78,9 +79,12 @@ class Detector:
     checks_per_false_alarm
         If nothing changed, P(any alarm within K checks) <= K / checks_per_false_alarm.
     policy
-        What the levels of values are about: `moved` (total variation) or `psi`.
+        What the levels of values are about; see `policies`.
     thresholds
-        Of the levels `low`, `medium` and `high` of values; by default those of the policy.
+        Of the levels `low`, `medium` and `high` of values, by default those of the policy; and of
+        single columns, signals and shares, see `thresholds.of_channels`.
+    weights
+        Column to its part of the false-alarm budget, against 1 for any other.
     guard
         Discount rows that depend on each other.
     tolerance
@@ -91,7 +95,8 @@ class Detector:
     Raises
     ------
     ValueError
-        If there is no signal, the policy is unknown, or the thresholds do not ascend from above 0.
+        If there is no signal, the policy is unknown, thresholds do not ascend from above 0, or a
+        weight is not above 0.
 
     Notes
     -----
@@ -104,8 +109,9 @@ class Detector:
         signals: Sequence[Signal],
         *,
         checks_per_false_alarm: float = 10_000,
-        policy: Policy = "moved",
-        thresholds: Mapping[Level, float] | None = None,
+        policy: policies.Name = "moved",
+        thresholds: Thresholds | None = None,
+        weights: Mapping[str, float] | None = None,
         guard: bool = True,
         tolerance: Mapping[str, float] | None = None,
         shrink: Mapping[str, float] | None = None,
@@ -114,13 +120,12 @@ class Detector:
             raise ValueError("A detector needs at least one signal.")
         self.signals, self.guard = tuple(signals), guard
         self.channels = Channels(signals, shrink or {})
-        self.weight = budget(signals, self.channels)
+        self.weight = budget(signals, self.channels, weights)
         self._alarm = np.log(checks_per_false_alarm / self.weight)
-        of_values = effect.ascending(policy, thresholds)
-        self.effect = effect.EFFECTS[policy]
+        self.effect = policies.measure_of(policy)
         by_nature = [(tolerance or {}).get(name, 0.0) for name in self.channels.labels]
-        self.thresholds: Floats = np.array(by_nature)[:, None] + np.where(
-            self.channels.is_value[:, None], of_values, effect.THRESHOLDS["share"]
+        self.thresholds: Floats = np.array(by_nature)[:, None] + of_channels(
+            self.channels, policy, thresholds or {}
         )
 
     def start(self) -> State:
@@ -178,7 +183,7 @@ class Detector:
         ch, recent = self.channels, state.previous + state.current
         segment = self._segment(state.bets)
         of_segment, of_recent = self._effects(state, segment, recent)
-        bounds = of_segment.at_least(), of_recent.at_least()
+        bounds = of_segment.at_least, of_recent.at_least
         since_change = state.changed & (bounds[0] >= bounds[1])
         rows = np.where(since_change[ch.of], segment, recent)
         ends = [*ch.start[1:].tolist(), len(rows)]
@@ -241,11 +246,11 @@ class Detector:
         """Raise on a lower bound, ease on what recent rows still show, let go of ended drifts."""
         ch, recent = self.channels, state.previous + state.current
         of_segment, of_recent = self._effects(state, self._segment(state.bets), recent)
-        at_least = np.maximum(of_segment.at_least(), of_recent.at_least())
+        at_least = np.maximum(of_segment.at_least, of_recent.at_least)
         level = np.maximum(state.level, self._reached(at_least)) * state.changed
         # Raised on a bound, eased on an estimate: the gap between them keeps levels steady.
         # Only the end of a drift frees a channel; a smaller drift has still changed.
-        floor = self._reached(of_recent.still())
+        floor = self._reached(of_recent.still)
         ease = (ch.total(state.previous) > 0) & (floor < level)
         free = (state.calm >= CALM) & (floor == 0)
         bets = replace(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drift_middleware.drift.channels import Floats
+from drift_middleware.drift.cells import Floats
 
 
 class Cut(NamedTuple):

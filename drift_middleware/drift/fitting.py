@@ -3,137 +3,261 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection, Iterable, Sequence
-from difflib import get_close_matches
-from typing import Literal
+from collections import Counter as Counted
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drift_middleware.drift.cells import Cells, Floats, cut_levels, cut_numbers
-from drift_middleware.drift.columns import NESTED, Column, Columns
+from drift_middleware.drift.columns import Column, Columns
+from drift_middleware.drift.descriptors.times import read_times
 from drift_middleware.drift.detector import Detector
-from drift_middleware.drift.levels import LONGEST, level
+from drift_middleware.drift.joint import Joint
+from drift_middleware.drift.kinds import (
+    Described,
+    UnwatchableError,
+    as_kind,
+    descriptor_of,
+    kind_of,
+)
+from drift_middleware.drift.levels import level
 from drift_middleware.drift.natural import natural_variation
+from drift_middleware.drift.roles import Predictions, check_known, roles_of
 from drift_middleware.drift.signals import Signal
-from drift_middleware.drift.tally import Counter
+from drift_middleware.drift.tally import JOINT, Counter, numbers
 from drift_middleware.errors import BaselineError
-from drift_middleware.schemas import Role, Table
+from drift_middleware.schemas import ColumnKind, Role, Table
 
-Predictions = Literal["auto"] | str | Sequence[str]
-
-# Rows from which values that are all different are taken for identifiers.
-TELLING = 50
-# Of a model's output wherever they stand first or last: `predicted_price`, `churn.probability`.
-SURE = re.compile("predict(ion|ions|ed)|preds?|probabilit(y|ies)|probas?")
-# Only where nothing else is said: `score`, `output_0`.  A `credit_score` is mostly a feature.
-ALONE = re.compile("scores?|labels?|outputs?|confidences?")
-TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
-WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+# Of which every other one is learned from.
+BLOCKS = 20
+# The largest segments of a table, and the rows without which one tells too little.
+MOST_SEGMENTS = 10
+FEWEST_IN_SEGMENT = 200
 
 
-def role_of(column: str) -> Role:
-    """Guess from its name what a column is.
+class FitOptions(NamedTuple):
+    """How a table is read; each as in `Baseline.fit`."""
 
-    Its words are split at whatever is no letter, and at capitals.  A prediction has a first or
-    last word such as `prediction`, `predicted`, `pred`, `probability` or `proba`, or no words but
-    `score`, `label`, `output`, `confidence` and their plurals.  Case does not matter.
-
-    Examples
-    --------
-    >>> {name: role_of(name) for name in ("y_pred", "Output_0", "credit_score")}
-    {'y_pred': 'prediction', 'Output_0': 'prediction', 'credit_score': 'feature'}
-    """
-    words = [word.lower() for word in WORD.findall(column)]
-    ends = any(SURE.fullmatch(word) for word in (*words[:1], *words[-1:]))
-    alone = bool(words) and all(ALONE.fullmatch(word) for word in words)
-    return "prediction" if ends or alone else "feature"
+    predictions: Predictions
+    ignore: tuple[str, ...]
+    kinds: dict[str, ColumnKind]
+    timestamp: str | Sequence[float] | None
+    segment_by: str | None
+    ordered: bool
+    seed: int
+    is_segment: bool = False
+    "a part of a table: `kinds` are those of the whole, and some columns may be empty"
 
 
-def roles_of(columns: Collection[str], predictions: Predictions, origin: str) -> dict[str, Role]:
-    """Give every column its role: as asked for, or as its name says.
+class Fitted(NamedTuple):
+    """What is watched of a table, and how."""
 
-    Raises
-    ------
-    BaselineError
-        A prediction that was asked for is not among the columns.
-    """
-    if predictions == "auto":
-        return {column: role_of(column) for column in columns}
-    wanted = names_in(predictions)
-    check_known("predictions", wanted, columns, origin)
-    return {column: "prediction" if column in wanted else "feature" for column in columns}
+    signals: tuple[Signal, ...]
+    left_out: dict[str, str]
+    "columns that are not watched, and why"
+    kinds: dict[str, ColumnKind]
+    descriptors: dict[str, Described]
+    joint: Joint | None
+    at: Floats | None
+    "(rows,) when each row happened, seconds since the epoch"
 
+    def counter(self, signal: Signal, seed: int) -> Counter:
+        """Make a counter of one signal."""
+        joint = self.joint if signal.column == JOINT else None
+        return Counter([signal], _rng(signal.name, seed), self.descriptors, joint)
 
-def names_in(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Take one name for a sequence of it."""
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def check_known(option: str, names: Iterable[str], columns: Collection[str], origin: str) -> None:
-    """Raise a BaselineError that names the nearest column, unless all names are columns."""
-    for name in names:
-        if name not in columns:
-            folded = {column.casefold(): column for column in columns}
-            near = get_close_matches(str(name).casefold(), folded, n=1)
-            hint = f"did you mean {folded[near[0]]!r}?" if near else f"it has {_listed(columns)}."
-            msg = f"{option}: {origin} has no column {name!r}; {hint}"
-            raise BaselineError(msg)
-
-
-def _listed(columns: Collection[str], most: int = 12) -> str:
-    more = f" and {len(columns) - most} more" if len(columns) > most else ""
-    return ", ".join(list(columns)[:most]) + more
+    def of_segment(self, options: FitOptions) -> FitOptions:
+        """Give the options for a part of the same table."""
+        by = (options.segment_by,) if options.segment_by else ()
+        outputs = [signal.column for signal in self.signals if signal.role == "prediction"]
+        return options._replace(
+            predictions=list(dict.fromkeys(outputs)),
+            ignore=(*options.ignore, *by),
+            kinds=self.kinds,
+            segment_by=None,
+            is_segment=True,
+        )
 
 
-def signals_of(
-    columns: Columns, roles: dict[str, Role], ignore: Collection[str], seed: int
-) -> tuple[tuple[Signal, ...], dict[str, str]]:
+def fit(columns: Columns, origin: str, options: FitOptions) -> Fitted:
     """Cut every column that can be watched; of the others, say why not.
+
+    The draws that order equal values start with a column's name: another column changes nothing.
 
     Parameters
     ----------
     columns
         Plain columns, as `sources.load_columns` gives them.
-    roles
-        One for each column.
-    ignore
-        Columns to leave out.
-    seed
-        Start of the draws that order equal values, together with a column's name: another column
-        changes nothing.
+    origin
+        What to call the table in errors.
+
+    Raises
+    ------
+    BaselineError
+        An option names a column that is not there, or is not what it is said to be.
     """
-    left_out: dict[str, str] = {}
-    signals = []
+    _check_options(columns, origin, options)
+    roles = roles_of(columns, options.predictions, origin)
+    at, seed = _times(options.timestamp, columns, origin), options.seed
+    fitted = Fitted((), {}, {}, {}, None, at)
+    signals: list[Signal] = []
     for name, values in columns.items():
-        reason = "ignored" if name in ignore else _reason_to_leave_out(name, values)
-        if reason:
-            left_out[name] = reason
+        try:
+            kind, values = _read(name, values, options)  # noqa: PLW2901  # the same, as its kind
+        except UnwatchableError as reason:
+            fitted.left_out[name] = str(reason)
+            continue
+        fitted.kinds[name] = kind
+        half = _half(len(values))
+        column = _Column(name, roles[name], values, half, _rng(name, seed))
+        some = values[half].tolist()
+        known = descriptor_of(kind, column.role, some, column.rng, has_age=at is not None)
+        if known is None:
+            signals.append(column.signal(values, is_number=kind == "number"))
         else:
-            cells = _cut(values, _rng(name, seed))
-            signals.append(Signal(name=name, column=name, role=roles[name], cells=cells))
-    return tuple(signals), left_out
+            fitted.descriptors[name] = known
+            signals += _parts(column, known, at)
+    if JOINT not in {*columns, *options.ignore}:
+        numeric = [signal for signal in signals if signal.role == "feature" and not signal.part]
+        names = [signal.column for signal in numeric if signal.cells.edges]
+        joint = _joint({name: numbers(columns[name]) for name in names}, _rng(JOINT, seed))
+        if joint is not None:
+            return fitted._replace(signals=(*signals, joint[1]), joint=joint[0])
+    return fitted._replace(signals=tuple(signals))
+
+
+class _Column(NamedTuple):
+    """One column on its way to be cut."""
+
+    name: str
+    role: Role
+    values: Column
+    half: NDArray[np.bool_]
+    "(rows,) those from which something is learned"
+    rng: np.random.Generator
+
+    def signal(self, values: Column, part: str = "", *, is_number: bool) -> Signal:
+        """Cut what is watched of it."""
+        cells = cut_numbers(values, self.rng) if is_number else _cut_levels(values)
+        name = f"{self.name}.{part}" if part else self.name
+        return Signal(name=name, column=self.name, role=self.role, cells=cells, part=part)
+
+
+def _parts(column: _Column, descriptor: Described, at: Floats | None) -> Iterator[Signal]:
+    """Cut the parts of a column.  What was learned from one half is cut on the other."""
+    when = None if at is None else at.tolist()
+    for part, described in descriptor.describe(column.values.tolist(), when).items():
+        is_number = isinstance(described, np.ndarray)
+        values: Column = np.array(described, float if is_number else object)
+        if part in descriptor.learned:
+            values = values[~column.half]
+        has_any = not np.isnan(values).all() if is_number else any(v is not None for v in values)
+        if has_any:  # no text in English has no sentiment
+            yield column.signal(values, part, is_number=is_number)
+
+
+def _joint(numeric: dict[str, Floats], rng: np.random.Generator) -> tuple[Joint, Signal] | None:
+    """Learn the dependence of the numeric features from one half, and cut it on the other."""
+    if len(numeric) < 2:
+        return None
+    half = _half(len(next(iter(numeric.values()))))
+    joint = Joint.learn({name: values[half] for name, values in numeric.items()}, rng)
+    others = {name: numeric[name][~half] for name in joint.columns}
+    cells = cut_numbers(joint.describe(others), rng)
+    signal = Signal(JOINT, JOINT, "feature", cells, made_of=joint.columns)
+    return joint, signal
+
+
+def _check_options(columns: Columns, origin: str, options: FitOptions) -> None:
+    check_known("ignore", options.ignore, (*columns, JOINT), origin)
+    check_known("kinds", options.kinds, columns, origin)
+    if isinstance(options.timestamp, str):
+        check_known("timestamp", [options.timestamp], columns, origin)
+    for name, kind in {} if options.is_segment else options.kinds.items():
+        try:
+            as_kind(kind, columns[name])
+        except UnwatchableError as reason:
+            msg = f"kinds: {origin}: {name!r} cannot be {kind}: {reason}."
+            raise BaselineError(msg) from None
+
+
+def _read(name: str, values: Column, options: FitOptions) -> tuple[ColumnKind, Column]:
+    if not name.strip():
+        raise UnwatchableError("it has no name")
+    if name in options.ignore:
+        raise UnwatchableError("ignored")
+    if name == options.timestamp:
+        raise UnwatchableError("it says when each row happened")
+    if name in options.kinds:
+        return options.kinds[name], as_kind(options.kinds[name], values)
+    return kind_of(name, values), values
+
+
+def _times(timestamp: str | Sequence[float] | None, columns: Columns, origin: str) -> Floats | None:
+    """Read when each row happened, if anybody says so."""
+    if not isinstance(timestamp, str):
+        return None if timestamp is None else np.asarray(timestamp, float)
+    at = read_times(columns[timestamp].tolist(), by_name="timestamp")
+    if at is None:
+        msg = f"timestamp: column {timestamp!r} of {origin} holds no times."
+        raise BaselineError(msg)
+    return at
+
+
+def parts_of(columns: Columns, by: str | None) -> dict[str, Columns]:
+    """Split a table by the most frequent values of one of its columns, if it has that."""
+    if by is None or by not in columns:
+        return {}
+    names = np.array([level(value) for value in columns[by].tolist()], object)
+    counted = Counted(name for name in names if name is not None).most_common(MOST_SEGMENTS)
+    return {
+        name: {column: values[names == name] for column, values in columns.items()}
+        for name, rows in counted
+        if rows >= FEWEST_IN_SEGMENT
+    }
 
 
 def variation_of(
-    signals: tuple[Signal, ...], columns: Columns, seed: int
+    fitted: Fitted, columns: Columns, seed: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Learn `shrink` and `tolerance`, see `natural_variation`, from rows in time order."""
+    rows, at = len(next(iter(columns.values()))), fitted.at
+    table = Table(
+        rows,
+        {name: values.tolist() for name, values in columns.items()},
+        predicted=[True] * rows,
+        requests=[1] * rows if at is not None else [],
+        at=[] if at is None else at.tolist(),
+    )
     fine, coarse = (
-        np.concatenate([_blocks(signal, columns, seed, count) for signal in signals], axis=1)
+        np.concatenate([_blocks(fitted, s, table, seed, count) for s in fitted.signals], axis=1)
         for count in (40, 20)
     )
-    return natural_variation(Detector(signals), fine, coarse)
+    return natural_variation(Detector(fitted.signals), fine, coarse)
 
 
-def _blocks(signal: Signal, columns: Columns, seed: int, count: int) -> NDArray[np.int64]:
+def _blocks(
+    fitted: Fitted, signal: Signal, table: Table, seed: int, count: int
+) -> NDArray[np.int64]:
     """Tally one signal in each of `count` time blocks."""
-    values = columns[signal.column].tolist()
-    counter = Counter([signal], _rng(signal.name, seed + 1))
-    table = Table(len(values), {signal.column: values}, predicted=[True] * len(values))
-    places, _ = counter.place(table, [signal.column])
-    return np.array([counter.count(part) for part in np.array_split(places, count, axis=1)])
+    counter = fitted.counter(signal, seed + 1)
+    placed = counter.place(table, [signal.column])
+    ends = accumulate(map(len, np.array_split(np.arange(table.rows), count)), initial=0)
+    size = counter.layout.size
+    return np.array([counter.count(placed, a, b)[:size] for a, b in pairwise(ends)])
+
+
+def _half(rows: int) -> NDArray[np.bool_]:
+    """Choose the rows from which something is learned; it is cut on the others.
+
+    By blocks, for rows that repeat each other lie together: with some of them in each half, the
+    others would look more usual to what was learned than any new rows can.
+    """
+    half: NDArray[np.bool_] = np.arange(rows) * BLOCKS // rows % 2 == 0
+    return half
 
 
 def _rng(name: str, seed: int) -> np.random.Generator:
@@ -141,37 +265,6 @@ def _rng(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8])])
 
 
-def _cut(values: Column, rng: np.random.Generator) -> Cells:
-    if values.dtype.kind == "f" and not np.isnan(values).all():
-        return cut_numbers(values, rng)
+def _cut_levels(values: Column) -> Cells:
     # Nothing is known of a column that is all missing: as levels, whatever appears is something.
     return cut_levels([level(value) for value in values.tolist()])
-
-
-def _reason_to_leave_out(name: str, values: Column) -> str | None:
-    if not name.strip():
-        return "it has no name"
-    if values.dtype.kind == "f":
-        return "its values number the rows" if _numbers_the_rows(values) else None
-    if any(isinstance(value, NESTED) for value in values):
-        return "it holds lists, objects or bytes"
-    return _reason_in_texts([value for value in values if isinstance(value, str)])
-
-
-def _reason_in_texts(texts: list[str]) -> str | None:
-    distinct = set(texts)
-    if distinct and all(TIME.fullmatch(text) for text in distinct):
-        return "it holds dates or times, of which the next is always new"
-    if sum(map(len, texts)) > LONGEST * len(texts):
-        return f"its texts are longer than {LONGEST} characters on average"
-    if len(texts) >= TELLING and len(distinct) == len(texts):
-        return "its values are all different (identifiers or free text)"
-    return None
-
-
-def _numbers_the_rows(values: Floats) -> bool:
-    """Tell a row number: whole, each one more than the last."""
-    if len(values) < TELLING:
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):  # of the largest numbers and infinities
-        return bool(values[0] % 1 == 0) and bool((np.diff(values) == 1).all())

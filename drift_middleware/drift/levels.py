@@ -11,12 +11,12 @@ LONGEST = 200
 EXACT = 2**53
 
 
-def level(value: Any) -> str | None:
+def level(value: Any, longest: int | None = LONGEST) -> str | None:
     """Spell a value as a level, or None if it has no value.
 
     A boolean is `true` or `false`, a whole number has no point (`5`, also for 5.0), another number
-    is its shortest exact decimal, a text is itself up to 200 characters.  Missing values, NaN and
-    anything nested give None.
+    is its shortest exact decimal, a text is itself up to `longest` characters.  Missing values,
+    NaN and anything nested give None.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def level(value: Any) -> str | None:
     """
     if isinstance(value, str):
         # A lone surrogate can be in JSON, but in no database and on no page.
-        return str(value[:LONGEST]).encode("utf-8", "replace").decode()
+        return str(value[:longest]).encode("utf-8", "replace").decode()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -10,9 +10,17 @@ import numpy as np
 from drift_middleware.drift.cells import FEW, Cells, Floats, name_numbers
 from drift_middleware.drift.detector import ChannelVerdict, Detector, Verdict
 from drift_middleware.drift.distances import distances, gaps_between
-from drift_middleware.drift.signals import Signal
+from drift_middleware.drift.joint import PairMoved
+from drift_middleware.drift.signals import Layout, Signal
 from drift_middleware.drift.state import State
-from drift_middleware.schemas import SEVERITIES, CellShare, Severity, SignalReport
+from drift_middleware.drift.tally import JOINT
+from drift_middleware.schemas import (
+    SEVERITIES,
+    CellShare,
+    Severity,
+    SignalReport,
+    WindowSignal,
+)
 
 
 def severity(verdict: Verdict) -> Severity:
@@ -34,7 +42,12 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
 
 
 def signal_reports(
-    detector: Detector, state: State, *, captured: Collection[str], first_check: int
+    detector: Detector,
+    state: State,
+    *,
+    captured: Collection[str],
+    first_check: int,
+    moved_pair: PairMoved | None = None,
 ) -> list[SignalReport]:
     """Report on every signal whose column was captured, the most moved first.
 
@@ -44,12 +57,17 @@ def signal_reports(
         Columns that traffic has shown.
     first_check
         Number of the check before the detector's first, which counts its own from 1.
+    moved_pair
+        The columns whose dependence moved most, which explain the joint signal.
     """
     reports = [
         _report(signal, verdict, first_check)
         for signal, verdict in zip(detector.signals, detector.verdict(state), strict=True)
         if signal.column in captured
     ]
+    for report in reports:
+        if report.name == JOINT and report.changed and moved_pair is not None:
+            report.why = _why_joint(report, moved_pair)
     return sorted(reports, key=lambda one: (-SEVERITIES.index(one.severity), -one.moved))
 
 
@@ -57,9 +75,7 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
     worst, value, missing = verdict.worst, verdict.channel("value"), verdict.channel("missing")
     assert value is not None  # noqa: S101  # every signal has these two channels
     assert missing is not None  # noqa: S101
-    cells, weights = signal.cells, np.array(signal.cells.weights)
-    gaps = gaps_between(cells.means, cells.spread) if cells.ordered else None
-    found = distances(weights, value.live, gaps) if value.live.sum() > 0 else {}
+    cells = signal.cells
     return SignalReport(
         name=signal.name,
         column=signal.column,
@@ -72,13 +88,48 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
         changed=worst.changed,
         since_check=None if worst.since is None else first_check + worst.since,
         effective_rows=round(float(worst.live.sum())),
-        distances={name: round(here, 5) for name, (here, _) in found.items()},
-        by_chance={name: round(chance, 5) for name, (_, chance) in found.items()},
-        missing=(round(_baseline_missing(cells), 5), round(_share(missing.live), 5)),
-        unseen=round(_unseen(cells, value.live), 5),
-        cells=cell_shares(cells, value.live),
         why=_why(cells, worst, value, missing),
+        **_compared(cells, value.live, _share(missing.live)),
     )
+
+
+def window_signals(signals: Sequence[Signal], counts: Sequence[int]) -> list[WindowSignal]:
+    """Compare what many checks counted with the baseline, the most moved signal first.
+
+    Parameters
+    ----------
+    signals
+        What the baseline watches.
+    counts : (layout.size,)
+        The sums of the checks' tallies.  A signal without any row, even without a value, is left
+        out: it was not captured.
+    """
+    reports = []
+    for signal, part in zip(signals, Layout(signals).split(counts).values(), strict=True):
+        *live, missing = part
+        rows = sum(part)
+        if rows:
+            compared = _compared(signal.cells, np.array(live, float), missing / rows)
+            reports.append(WindowSignal(name=signal.name, rows=rows, **compared))
+    return sorted(reports, key=_beyond_chance, reverse=True)
+
+
+def _beyond_chance(signal: WindowSignal) -> float:
+    found, by_chance = signal.distances, signal.by_chance
+    return found.get("total_variation", 0.0) - by_chance.get("total_variation", 0.0)
+
+
+def _compared(cells: Cells, live: Floats, missing: float) -> dict[str, Any]:
+    """Compare live counts with the baseline's, in the fields that each report of a signal has."""
+    gaps = gaps_between(cells.means, cells.spread) if cells.ordered else None
+    found = distances(np.array(cells.weights), live, gaps) if live.sum() > 0 else {}
+    return {
+        "distances": {name: round(here, 5) for name, (here, _) in found.items()},
+        "by_chance": {name: round(chance, 5) for name, (_, chance) in found.items()},
+        "missing": (round(_baseline_missing(cells), 5), round(missing, 5)),
+        "unseen": round(_unseen(cells, live), 5),
+        "cells": cell_shares(cells, live),
+    }
 
 
 def cell_shares(cells: Cells, live: Floats) -> list[CellShare]:
@@ -136,6 +187,14 @@ def _why(
     else:
         text = _what_moved(cells, value.live)
     return text if worst.level else f"changed, too little to matter so far: {text}"
+
+
+def _why_joint(report: SignalReport, pair: PairMoved) -> str:
+    text = (
+        f"{pair.first} and {pair.second} have a correlation of about "
+        f"{pair.live_correlation:.2f}; {pair.baseline_correlation:.2f} in the baseline"
+    )
+    return text if report.severity != "none" else f"changed, too little to matter so far: {text}"
 
 
 def _what_moved(cells: Cells, live: Floats) -> str:

@@ -11,13 +11,17 @@ from drift_middleware.drift.cells import Cells
 from drift_middleware.schemas import Kind, Role
 
 
-class Signal(Struct, frozen=True, forbid_unknown_fields=True):
-    """One watched quantity: today a column itself, tomorrow what is derived from it."""
+class Signal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One watched quantity: a column itself, or a part that it is described by."""
 
     name: str
     column: str
     role: Role
     cells: Cells
+    part: str = ""
+    "what its column's descriptor gives; empty for the values themselves"
+    made_of: tuple[str, ...] = ()
+    "of the joint signal: the columns whose dependence it watches"
 
     @property
     def kind(self) -> Kind:

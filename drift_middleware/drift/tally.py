@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drift_middleware.drift.cells import FEW, LARGEST, Cells, Floats
+from drift_middleware.drift.descriptors import Descriptor, Part
 from drift_middleware.drift.levels import level
 from drift_middleware.drift.signals import Layout, Signal
 from drift_middleware.schemas import Table, Tally
 
+if TYPE_CHECKING:
+    from drift_middleware.drift.joint import Joint
+
 Places = NDArray[np.intp]
+JOINT = "joint"
+"name of the signal, and of the column that it is said to be of"
+LONGEST_KEPT = 10_000
+"characters of a text"
 SLICES = 10
 "time slices of a check, from which the dependence of its rows is learned"
+
+
+class Placed(NamedTuple):
+    """Where the rows of a table fell."""
+
+    places: Places
+    "(signals, rows) index into the flat tally; `layout.size` where a row does not count"
+    values: dict[str, list[Any]]
+    "what is kept of the rows: the watched columns, clean, or the parts of those that are nested"
+    numbers: dict[str, Floats]
+    "the columns of the joint signal"
 
 
 class Counter:
@@ -28,12 +48,27 @@ class Counter:
         What is watched; their order is that of the tally.
     rng
         Draws a uniform for every value that equals an edge.
+    descriptors
+        Of the columns whose signals are parts.
+    joint
+        What the signal of that name is made of, if there is one.
     """
 
-    def __init__(self, signals: Sequence[Signal], rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        signals: Sequence[Signal],
+        rng: np.random.Generator,
+        descriptors: Mapping[str, Descriptor] | None = None,
+        joint: Joint | None = None,
+    ) -> None:
         self.layout = Layout(signals)
+        self.joint = joint
         self._signals = signals
         self._rng = rng
+        self._descriptors = descriptors or {}
+        self._of_column: dict[str, list[int]] = {}
+        for i, signal in enumerate(signals):
+            self._of_column.setdefault(signal.column, []).append(i)
         self._levels = [_lookup(signal.cells) for signal in signals]
         self._edges = [
             np.array(signal.cells.edges or signal.cells.values, float)
@@ -48,7 +83,7 @@ class Counter:
             for keys, edges in zip(self._keys, self._edges, strict=True)
         ]
 
-    def place(self, table: Table, captured: Collection[str]) -> tuple[Places, dict[str, list[Any]]]:
+    def place(self, table: Table, captured: Collection[str]) -> Placed:
         """Find the place of every row in every signal.
 
         Parameters
@@ -58,45 +93,74 @@ class Counter:
         captured
             Columns that traffic has shown so far.  Any other column counts nothing: that nobody
             sent it yet says nothing of drift.
-
-        Returns
-        -------
-        places : (signals, rows) int
-            Index into the flat tally; `layout.size` where a row does not count.
-        values : dict of column -> list
-            The watched columns, clean: numbers, NaN where missing; or level names, None where
-            missing.
         """
         places = np.full((len(self._signals), table.rows), self.layout.size)
-        values: dict[str, list[Any]] = {}
-        unpredicted = ~np.array(table.predicted, bool)
-        for i, signal in enumerate(self._signals):
-            if signal.column not in captured:
+        placed = Placed(places, {}, {})
+        for name, signals in self._of_column.items():
+            if name not in captured or name == JOINT:
                 continue
-            column = table.columns.get(signal.column)
+            column = table.columns.get(name)
             if column is None:
-                places[i] = self.layout.starts[i] + len(signal.cells)
+                for i in signals:
+                    places[i] = self.layout.starts[i] + len(self._signals[i].cells)
             else:
-                cells, values[signal.column] = self._assign(i, column)
-                places[i] = self.layout.starts[i] + cells
-            if signal.role == "prediction":
-                places[i, unpredicted] = self.layout.size
-        return places, values
+                self._place_column(placed, name, column, table)
+        if self.joint is not None and JOINT in captured:
+            self._place_joint(placed, table)
+        outputs = np.array([signal.role == "prediction" for signal in self._signals])
+        unpredicted = ~np.array(table.predicted, bool)
+        places[np.ix_(outputs, unpredicted)] = self.layout.size
+        return placed
 
-    def count(self, places: Places) -> NDArray[np.intp]:
-        """Return the (size,) counts of any part of the places."""
-        return np.bincount(places.ravel(), minlength=self.layout.size + 1)[:-1]
+    def _place_column(self, placed: Placed, name: str, column: list[Any], table: Table) -> None:
+        descriptor, values = self._descriptors.get(name), placed.values
+        parts: Mapping[str, Part | list[Any]] = {"": column}
+        if descriptor is not None:
+            at = np.repeat(table.at, table.requests).tolist() if table.at else None
+            parts = descriptor.describe(column, at)
+        for i in self._of_column[name]:
+            signal = self._signals[i]
+            cells, clean = self._assign(i, parts[signal.part])
+            placed.places[i] = self.layout.starts[i] + cells
+            if signal.part == "" or (descriptor and descriptor.is_nested):
+                values[signal.name] = clean if isinstance(clean, list) else clean.tolist()
+            if self.joint is not None and name in self.joint.columns and not signal.part:
+                placed.numbers[name] = np.asarray(clean, float)
+        if descriptor and not descriptor.is_nested and name not in values:
+            values[name] = [_scalar(value) for value in column]
 
-    def _assign(self, i: int, column: list[Any]) -> tuple[Places, list[Any]]:
+    def _place_joint(self, placed: Placed, table: Table) -> None:
+        assert self.joint is not None  # noqa: S101  # asked by the caller
+        for name in self.joint.columns:
+            if name not in placed.numbers:
+                column = table.columns.get(name)
+                absent = np.full(table.rows, np.nan)
+                placed.numbers[name] = absent if column is None else numbers(column)
+        (i,) = self._of_column[JOINT]
+        cells, _ = self._assign(i, self.joint.describe(placed.numbers))
+        placed.places[i] = self.layout.starts[i] + cells
+
+    def count(self, placed: Placed, first: int = 0, last: int | None = None) -> list[int]:
+        """Count some of the rows: cells of all signals, then the pairs of the joint signal."""
+        part = slice(first, last)
+        ravelled = placed.places[:, part].ravel()
+        counts: list[int] = np.bincount(ravelled, minlength=self.layout.size + 1)[:-1].tolist()
+        if self.joint is not None:
+            numbers = {name: values[part] for name, values in placed.numbers.items()}
+            counts += self.joint.same_side(numbers).tolist()
+        return counts
+
+    def _assign(self, i: int, part: Part | list[Any]) -> tuple[Places, Floats | list[str | None]]:
         cells = self._signals[i].cells
         if not cells.ordered:
+            column = part if isinstance(part, list) else part.tolist()
             return _assign_levels(column, self._levels[i], len(cells))
-        x = numbers(column)
+        x = numbers(part)
         found = self._at_ranks(i, x) if cells.edges else self._at_values(i, x)
         missing = np.isnan(x)
         if missing.any():
             found[missing] = len(cells)
-        return found, x.tolist()
+        return found, x
 
     def _at_ranks(self, i: int, x: Floats) -> Places:
         edges, keys = self._edges[i], self._keys[i]
@@ -116,7 +180,7 @@ class Counter:
         return np.where(known[at] == x, at, last)
 
 
-def numbers(column: list[Any]) -> Floats:
+def numbers(column: Sequence[Any] | Floats) -> Floats:
     """Read a column as numbers: NaN for what is none, the largest number for an infinity."""
     try:
         x = np.array(column, float)
@@ -128,6 +192,13 @@ def numbers(column: list[Any]) -> Floats:
         return x
     clipped: Floats = np.clip(x, -LARGEST, LARGEST)
     return clipped
+
+
+def _scalar(value: Any) -> Any:
+    """Keep a value as it came, a long text in part, and nothing of what is nested."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if isinstance(value, int | float) else level(value, LONGEST_KEPT)
 
 
 def _number(value: Any) -> float:
@@ -171,31 +242,47 @@ def _assign_levels(
 
 
 def tallies(
-    counter: Counter, places: Places, requests: Sequence[int], *, since: int, check_every: int
+    counter: Counter, placed: Placed, requests: Sequence[int], slices: Sequence[int]
 ) -> Iterator[Tally]:
     """Count the rows of some captured requests, one tally for each time slice that they touch.
 
     Parameters
     ----------
-    places : (signals, rows) int
+    placed
         Rows of these requests, in order.
     requests
-        Rows of each request; they sum to the rows of `places`.
-    since
-        Requests captured since the last check, before these.
-    check_every
-        Requests between checks: a slice is a tenth of it.
+        Rows of each request; they sum to the rows that were placed.
+    slices
+        Of each request, ascending.
     """
     ends = [0, *accumulate(requests)]
-    slices = [min((since + i) * SLICES // check_every, SLICES - 1) for i in range(len(requests))]
     first = 0
     for last in range(1, len(requests) + 1):
         if last == len(requests) or slices[last] != slices[first]:
-            part = places[:, ends[first] : ends[last]]
             yield Tally(
                 slice=slices[first],
                 requests=last - first,
-                rows=part.shape[1],
-                counts=counter.count(part).tolist(),
+                rows=ends[last] - ends[first],
+                counts=counter.count(placed, ends[first], ends[last]),
             )
             first = last
+
+
+def slices_of(requests: int, since: int, check_every: int, *, at_least: float = 0.0) -> list[int]:
+    """Give each captured request its tenth of a check.
+
+    Parameters
+    ----------
+    requests
+        How many.
+    since
+        Requests captured since the last check, before these.
+    check_every
+        Requests between checks.
+    at_least
+        Share of the time between checks that has passed, where there are checks by time.
+    """
+    first = int(at_least * SLICES)
+    return [
+        min(max((since + i) * SLICES // check_every, first), SLICES - 1) for i in range(requests)
+    ]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from drift_middleware.errors import DriftError
+from drift_middleware.errors import ConfigError, DriftError
 from drift_middleware.schemas import Check, Report, SignalReport
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_CHECKS = 1000
 "in one answer"
+ASKED = ("window", "since", "until", "segment")
+"what says which stretch of the history is summed"
 
 
 class Source(Protocol):
@@ -26,8 +28,10 @@ class Source(Protocol):
         """Wait until all that was offered so far is written."""
         ...
 
-    def report(self) -> Report:
-        """Build the report."""
+    def report(
+        self, *, window: str | None = None, since: str | None = None, until: str | None = None
+    ) -> Report:
+        """Build the report, with a stretch of the history if one is asked for."""
         ...
 
     def signals(self) -> list[SignalReport]:
@@ -87,6 +91,8 @@ class Routes:
             content, status = await run_in_threadpool(answer), 200
         except RefusedError as refusal:
             content, status = {"error": str(refusal)}, refusal.status
+        except ConfigError as error:  # what was asked for is impossible
+            content, status = {"error": str(error)}, 400
         except DriftError as error:
             content, status = {"error": str(error)}, 503
         if status == 401:
@@ -111,7 +117,8 @@ class Routes:
         page, name = rest.strip("/"), rest.removeprefix("/signals/")
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         if page == "":
-            return self._report
+            asked = {name: query[name][-1] for name in ASKED if name in query}
+            return lambda: self._report(asked)
         if page == "history":
             limit, before = _number(query, "limit", 100), _number(query, "before", None)
             return lambda: self._history(min(limit or 0, MOST_CHECKS), before)
@@ -122,9 +129,9 @@ class Routes:
         msg = f"Nothing here. Try {route}, {route}/history or {route}/signals/{{name}}."
         raise RefusedError(404, msg)
 
-    def _report(self) -> Report:
+    def _report(self, asked: dict[str, str]) -> Report:
         self._source.drain()
-        return self._source.report()
+        return self._source.report(**asked)
 
     def _history(self, limit: int, before: int | None) -> dict[str, Any]:
         self._source.drain()

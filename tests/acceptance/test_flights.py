@@ -4,6 +4,7 @@ Flights of one hour share their weather: the rows are far from independent. Runs
 that order equal values; `score` is a model's own answer to these rows.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from drift_middleware import Baseline
 from drift_middleware.drift.detector import Detector
-from drift_middleware.drift.tally import Counter
+from drift_middleware.drift.tally import JOINT, Counter
 from drift_middleware.schemas import Table
 from tests.acceptance.trial import FULL, SIZES, check, median, rate, watch
 
@@ -27,9 +28,10 @@ def table(*names: str) -> Table:
 
 
 def tallies(counter: Counter, rows: Table) -> np.ndarray:
-    places, _ = counter.place(rows, rows.columns.keys())
-    slices = np.array_split(places, rows.rows * 10 // ROWS, axis=1)
-    return np.array([counter.count(part) for part in slices]).reshape(rows.rows // ROWS, 10, -1)
+    placed = counter.place(rows, [*rows.columns, JOINT])
+    ends = range(0, rows.rows + 1, ROWS // 10)
+    counts = [counter.count(placed, a, b)[: counter.layout.size] for a, b in pairwise(ends)]
+    return np.array(counts).reshape(rows.rows // ROWS, 10, -1)
 
 
 def flights(size):
@@ -39,7 +41,8 @@ def flights(size):
     temp = [signal.name for signal in baseline.signals].index("temp")
     quiet, found = [], []
     for run in range(400 if size == FULL else 40):
-        counter = Counter(baseline.signals, np.random.default_rng([12, run]))
+        rng = np.random.default_rng([12, run])
+        counter = Counter(baseline.signals, rng, baseline.descriptors, baseline.joint)
         trace = watch(detector, tallies(counter, rows))
         quiet.append(trace.level[:10].any())
         high = trace.level[10:, temp] == 3

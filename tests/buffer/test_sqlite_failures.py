@@ -254,7 +254,7 @@ def test_the_name_of_the_file_may_have_any_characters(tmp_path, name):
 def test_a_line_of_the_history_that_is_damaged_is_said(tmp_path, damage):
     with opened(tmp_path / "drift.db") as store:
         with store.transaction() as tx:
-            tx.append_check(Check(number=1, at="", requests=1, rows=1), "", b"{}", b"?")
+            tx.append_check(Check(number=1, at="", requests=1, rows=1), "", b"", b"?", b"")
         with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
             connection.execute(damage)
         with pytest.raises(StoreError, match="cannot be read: "):

@@ -69,7 +69,11 @@ POSITIONAL = {
     "records among them": ([[1, 2], {"b": 3}], ["a", "b"], {"a": [1, None], "b": [2, 3]}),
     "nobody knows": ([[1, 2], [3, 4]], None, {"x0": [1, 3], "x1": [2, 4]}),
     "bare values that nobody knows": ([1, 2], None, {"x0": [1, 2]}),
-    "nested lists that nobody knows": ([[1, [2]], [3, [4]]], None, {"x0": [1, 3]}),
+    "nested lists that nobody knows": (
+        [[1, [2]], [3, [4]]],
+        None,
+        {"x0": [1, 3], "x1": [[2], [4]]},
+    ),
 }
 
 
@@ -98,7 +102,7 @@ def test_a_watched_name_is_walked_only_where_it_is_not_literal():
 
 def test_nested_features_are_flattened_while_all_is_taken():
     got = table(([{"a": {"b": 1, "c": [2]}, "d": [3], "e": None}], None))
-    assert got.columns == {"a.b": [1], "e": [None]}
+    assert got.columns == {"a.b": [1], "a.c": [[2]], "d": [[3]], "e": [None]}
 
 
 def test_all_that_comes_is_taken_up_to_a_bound():

@@ -12,6 +12,7 @@ from drift_middleware.drift import dependence
 from drift_middleware.drift.cells import cut_levels, cut_numbers
 from drift_middleware.drift.detector import Detector, carry
 from drift_middleware.drift.natural import natural_variation
+from drift_middleware.drift.policies import POLICIES
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import Counter
 from drift_middleware.schemas import Table
@@ -51,8 +52,13 @@ def signals(rng, names=NAMES, rows=2000):
 def tallies(watched, rng, rows, shift=0.0, slices=10):
     counter, table = Counter(watched, rng), columns(rng, rows, shift)
     kept = {name: list(table[name]) for name in (signal.name for signal in watched)}
-    places, _ = counter.place(Table(rows=rows, columns=kept, predicted=[True] * rows), list(kept))
-    return np.array([counter.count(part) for part in np.array_split(places, slices, axis=1)])
+    whole = Table(rows=rows, columns=kept, predicted=[True] * rows)
+    placed = counter.place(whole, list(kept))
+    return np.array([some(counter, placed, k) for k in np.array_split(np.arange(rows), slices)])
+
+
+def some(counter, placed, rows):
+    return counter.count(placed._replace(places=placed.places[:, rows]))
 
 
 def by_channel(detector, state, what):
@@ -118,14 +124,14 @@ def test_neither_the_order_of_rows_nor_of_workers_matters(seed, workers, shift):
         counter = Counter(watched, np.random.default_rng(2))
         rows = {name: list(values) for name, values in table.items()}
         whole = Table(rows=200, columns=rows, predicted=[True] * 200)
-        places, _ = counter.place(whole, NAMES)
+        placed = counter.place(whole, NAMES)
         one = detector.check(
-            one, np.array([counter.count(places[:, slice_of == k]) for k in range(10)])
+            one, np.array([some(counter, placed, slice_of == k) for k in range(10)])
         )
         sums = np.zeros((10, counter.layout.size), int)
         for share in np.array_split(rng.permutation(200), workers):
             for k in rng.permutation(10):
-                sums[k] += counter.count(places[:, share[slice_of[share] == k]])
+                sums[k] += some(counter, placed, share[slice_of[share] == k])
         other = detector.check(other, sums)
     assert one.to_bytes() == other.to_bytes()
 
@@ -180,7 +186,7 @@ def test_a_level_rises_only_on_its_lower_bound():
     assert rises >= 8
 
 
-@pytest.mark.parametrize("policy", ["moved", "psi"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("rows", [0, 1, 10_000_000])
 def test_extreme_counts_give_numbers_and_no_warnings(policy, rows):
     watched = signals(np.random.default_rng(6), rows=50)
@@ -275,7 +281,7 @@ def test_a_tally_of_another_size_is_refused():
 @pytest.mark.parametrize(
     "options",
     [
-        {"policy": "ks"},
+        {"policy": "pearson"},
         {"thresholds": {"low": 0.1}},
         {"thresholds": {"low": 0.2, "medium": 0.1, "high": 0.3}},
         {"thresholds": {"low": 0.0, "medium": 0.1, "high": 0.3}},
@@ -331,23 +337,67 @@ def test_the_budget_is_spent_once():
     assert Detector(watched[-1:]).weight.sum() == pytest.approx(1)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1, max_size=12),
+    st.lists(st.floats(0.01, 1000), min_size=12, max_size=12),
+)
+def test_columns_divide_the_budget_by_their_weight_however_many_signals_they_have(columns, weights):
+    cells = cut_numbers(np.arange(50.0), np.random.default_rng(1))
+    few = cut_levels(["a"] * 20)
+    watched = [
+        Signal(f"{i}.{k}", str(i), "prediction" if is_output else "feature", few if k else cells)
+        for i, (parts, is_output) in enumerate(columns)
+        for k in range(parts)
+    ]
+    given_weights = {str(i): weights[i] for i in range(0, len(columns), 2)}
+    detector = Detector(watched, weights=given_weights)
+    assert detector.weight.sum() == pytest.approx(1)
+    assert (detector.weight > 0).all()
+    of_signal = np.bincount(detector.channels.signal, detector.weight)
+    of_column: dict[str, list[float]] = {}
+    for signal, share in zip(watched, of_signal.tolist(), strict=True):
+        of_column.setdefault(signal.column, []).append(share)
+    is_both = len({is_output for _, is_output in columns}) == 2
+    for is_output, together in ((True, 0.2 if is_both else 1), (False, 0.8 if is_both else 1)):
+        names = [str(i) for i, column in enumerate(columns) if column[1] == is_output]
+        sums = [sum(of_column[name]) / given_weights.get(name, 1) for name in names]
+        assert sums == pytest.approx([sums[0]] * len(sums) if sums else [])
+        assert not names or sum(sum(of_column[name]) for name in names) == pytest.approx(together)
+    for shares in of_column.values():
+        assert shares == pytest.approx([shares[0]] * len(shares))
+
+
+@pytest.mark.parametrize("weight", [0, -1, np.inf, np.nan])
+def test_a_weight_is_a_number_above_zero(weight):
+    with pytest.raises(ValueError, match="must be numbers above 0"):
+        Detector(signals(np.random.default_rng(22), names=["amount"]), weights={"amount": weight})
+
+
+def test_a_weight_lowers_the_alarm_line_of_its_column():
+    watched = signals(np.random.default_rng(23), names=["amount", "score", "count"])
+    plain, weighted = Detector(watched), Detector(watched, weights={"amount": 5})
+    ratio = weighted.weight / plain.weight
+    assert ratio[plain.channels.signal == 0] == pytest.approx(10 / 6)
+    assert ratio[plain.channels.signal == 1] == pytest.approx(1)
+    assert ratio[plain.channels.signal == 2] == pytest.approx(2 / 6)
+
+
 def test_the_policy_decides_what_levels_are_about():
     rng = np.random.default_rng(19)
     watched = signals(rng, names=["score"], rows=5000)
     counts = [tallies(watched, rng, 2000, 0.5) for _ in range(3)]
     levels = {}
-    for policy, thresholds in product(("moved", "psi"), (None, {"low": 1, "medium": 2, "high": 3})):
+    for policy, thresholds in product(POLICIES, (None, {"low": 1, "medium": 2, "high": 3})):
         detector = Detector(watched, policy=policy, thresholds=thresholds)
         state = detector.start()
         for slices in counts:
             state = detector.check(state, slices)
         levels[policy, thresholds is None] = detector.verdict(state)[0].channel("value").level
     assert levels == {
-        ("moved", True): 2,
-        ("moved", False): 0,
-        ("psi", True): 2,
-        ("psi", False): 0,
+        (policy, is_usual): 2 * is_usual for policy in POLICIES for is_usual in (1, 0)
     }
+    aside = Detector(watched, thresholds={"score": {"low": 0.5, "medium": 0.6, "high": 0.7}})
+    assert (aside.thresholds >= Detector(watched).thresholds).all()
 
 
 def test_repeated_rows_count_less_under_the_guard():

@@ -36,9 +36,9 @@ def test_each_bet_is_fair_whatever_the_distribution(decimals):
     counter, fresh = Counter(watched, rng), rng.lognormal(2, 1, (4000, 3)).round(decimals)
     table = Table(rows=3, columns={f"x{i}": list(row) for i, row in enumerate(fresh)})
     table.predicted = [True] * 3
-    places, _ = counter.place(table, list(table.columns))
+    placed = counter.place(table, list(table.columns))
     channels = Channels(watched, {})
-    rows = channels.counts(counter.count(places))
+    rows = channels.counts(np.array(counter.count(placed)))
     nothing = np.zeros_like(channels.baseline)
     e_values = np.exp(evidence.log_e_values(channels, rows, channels.baseline, nothing))
     for kind in ("value", "unseen"):

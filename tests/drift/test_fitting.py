@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
-from drift_middleware.drift.fitting import signals_of
+from drift_middleware.drift.fitting import FitOptions, fit
 
 LARGEST = 1.7e308
+OPTIONS = FitOptions("auto", (), {}, None, None, ordered=False, seed=0)
 
 
 def why_left_out(values):
     columns = {"x": np.array(values, float)}
-    return signals_of(columns, {"x": "feature"}, (), 0)[1].get("x")
+    return fit(columns, "test", OPTIONS).left_out.get("x")
 
 
 @pytest.mark.parametrize("first", [-7, 0, 1, 2**40])

@@ -29,11 +29,15 @@ def judge(baseline, live, checks=2):
     state = detector.start()
     rows = len(next(iter(live.values())))
     kept = {name: list(values) for name, values in live.items()}
-    places, _ = counter.place(Table(rows, kept, predicted=[True] * rows), list(baseline))
-    for part in np.array_split(places, checks, axis=1):
-        slices = [counter.count(one) for one in np.array_split(part, 10, axis=1)]
-        state = detector.check(state, np.array(slices))
+    placed = counter.place(Table(rows, kept, predicted=[True] * rows), list(baseline))
+    for part in np.array_split(np.arange(rows), checks):
+        state = detector.check(state, in_slices(counter, placed, part))
     return detector, state
+
+
+def in_slices(counter, placed, rows):
+    parts = np.array_split(rows, 10)
+    return np.array([counter.count(placed, one[0], one[-1] + 1) for one in parts])
 
 
 def reports(baseline, live, captured=None, **options):
@@ -247,8 +251,8 @@ def test_extreme_values_give_a_report_that_is_json_and_finite(name):
 def test_a_column_without_a_value_that_gets_some_is_told(rng):
     signals = [Signal("x", "x", "feature", cut_levels([None] * 300))]
     detector, counter = Detector(signals), Counter(signals, rng)
-    places, _ = counter.place(Table(200, {"x": ["new"] * 200}, predicted=[True] * 200), ["x"])
-    counts = [counter.count(part) for part in np.array_split(places, 10, axis=1)]
+    placed = counter.place(Table(200, {"x": ["new"] * 200}, predicted=[True] * 200), ["x"])
+    counts = in_slices(counter, placed, np.arange(200))
     state = detector.check(detector.start(), np.array(counts))
     (one,) = signal_reports(detector, state, captured=["x"], first_check=0)
     assert one.missing == (1.0, 0.0)

@@ -6,7 +6,7 @@ from scipy.stats import chisquare
 
 from drift_middleware.drift.cells import LARGEST, Cells, cut_levels, cut_numbers
 from drift_middleware.drift.signals import Signal
-from drift_middleware.drift.tally import SLICES, Counter, numbers, tallies
+from drift_middleware.drift.tally import SLICES, Counter, Placed, numbers, slices_of, tallies
 from drift_middleware.schemas import Table
 
 NAN, INF = float("nan"), float("inf")
@@ -25,7 +25,7 @@ def counter(cells, role="feature", seed=0):
 def place(cells, values, **options):
     """Place some values; each as the label of its cell."""
     table = Table(len(values), {"s": values}, predicted=[True] * len(values))
-    (places,), found = counter(cells, **options).place(table, ["s"])
+    (places,), found, _ = counter(cells, **options).place(table, ["s"])
     labels = [*cells.labels(), MISSING, "not counted"]
     return [labels[where] for where in places], found["s"]
 
@@ -186,18 +186,17 @@ def test_numbers_never_raise_and_no_value_changes_how_another_is_read(column):
 @pytest.mark.parametrize("cells", [LINE, FEW, FLAG, WORDS], ids=["line", "few", "flag", "words"])
 def test_a_column_that_nobody_sent_yet_counts_nothing_and_one_that_vanished_is_missing(cells):
     one, table = counter(cells), Table(rows=3, predicted=[True] * 3)
-    places, values = one.place(table, [])
-    assert (one.count(places).sum(), values) == (0, {})
-    places, values = one.place(table, ["s"])
-    assert (one.count(places).tolist(), values) == ([0] * len(cells) + [3], {})
+    placed = one.place(table, [])
+    assert (sum(one.count(placed)), placed.values) == (0, {})
+    placed = one.place(table, ["s"])
+    assert (one.count(placed), placed.values) == ([0] * len(cells) + [3], {})
 
 
 def test_rows_without_a_prediction_count_for_features_alone():
     signals = [Signal("f", "f", "feature", FEW), Signal("p", "p", "prediction", FEW)]
     one = Counter(signals, np.random.default_rng(0))
     table = Table(3, {"f": [1, 2, 7], "p": [1, None, None]}, predicted=[True, True, False])
-    places, _ = one.place(table, ["f", "p"])
-    assert one.layout.split(one.count(places).tolist()) == {
+    assert one.layout.split(one.count(one.place(table, ["f", "p"]))) == {
         "f": [1, 1, 1, 0, 0],
         "p": [1, 0, 0, 0, 1],
     }
@@ -209,7 +208,7 @@ def test_values_equal_to_an_edge_are_spread_as_the_baseline_has_them():
     cells = cut_numbers(values, rng)
     one, zeros = counter(cells), [0.0] * 20_000
     table = Table(len(zeros), {"s": zeros}, predicted=[True] * len(zeros))
-    found = one.count(one.place(table, ["s"])[0])
+    found = np.array(one.count(one.place(table, ["s"])))
     at_zero = cells.edges.index(0.0)
     ends = [key - at_zero for key in cells.keys if int(key) == at_zero]
     found, first = found[found > 0], int(np.flatnonzero(found)[0])
@@ -233,7 +232,7 @@ def test_the_baselines_own_rows_give_about_its_weights(name):
     cells = cut_levels(values) if name == "levels" else cut_numbers(values, rng)
     one = counter(cells)
     table = Table(3000, {"s": list(values)}, predicted=[True] * 3000)
-    found = one.count(one.place(table, ["s"])[0])[:-1]
+    found = np.array(one.count(one.place(table, ["s"])))[:-1]
     # The rows that a baseline saw but once stand for what it never showed.
     known = [cell for cell in range(len(cells)) if cell not in cells.novel or cells.edges]
     assert np.abs(found - np.array(cells.weights))[known[:10]].max() < 4 * np.sqrt(3000 / 10)
@@ -258,7 +257,7 @@ def placed(requests):
     line, flag, out, predicted = (list(column) for column in zip(*rows, strict=True))
     table = Table(len(rows), {"line": line, "flag": flag, "out": out}, predicted=predicted)
     one = Counter(SIGNALS, np.random.default_rng(0))
-    return one, one.place(table, ["line", "flag", "out"])[0]
+    return one, one.place(table, ["line", "flag", "out"])
 
 
 @settings(deadline=None)
@@ -267,41 +266,50 @@ def test_the_counts_of_a_whole_are_the_sum_of_its_parts_in_any_order(requests, c
     one, whole = placed(requests)
     shuffled = random.sample(requests, len(requests))
     parts = [part for part in (shuffled[:cut], shuffled[cut:]) if part]
-    total = sum(one.count(placed(part)[1]) for part in parts)
-    assert total.tolist() == one.count(whole).tolist()
+    total = sum(np.array(one.count(placed(part)[1])) for part in parts)
+    assert total.tolist() == one.count(whole)
 
 
 @settings(deadline=None)
 @given(some_requests.filter(bool), st.integers(0, 200), st.integers(1, 200))
 def test_slices_cover_every_request_once_in_order(requests, since, more):
-    one, places = placed(requests)
+    one, whole = placed(requests)
     sizes = [len(request) for request in requests]
     check_every = since + len(requests) + more
-    found = list(tallies(one, places, sizes, since=since, check_every=check_every))
+    found = list(tallies(one, whole, sizes, slices_of(len(sizes), since, check_every)))
     slices = [tally.slice for tally in found]
     assert slices == sorted(set(slices))
     assert slices == sorted({(since + i) * SLICES // check_every for i in range(len(requests))})
     assert sum(tally.requests for tally in found) == len(requests)
     assert sum(tally.rows for tally in found) == sum(sizes)
-    assert np.sum([tally.counts for tally in found], axis=0).tolist() == one.count(places).tolist()
+    assert np.sum([tally.counts for tally in found], axis=0).tolist() == one.count(whole)
+
+
+def rows_of_nothing(rows):
+    return Placed(np.zeros((1, rows), int), {}, {})
 
 
 def test_ten_slices_hold_as_many_requests_each():
-    one = counter(FEW)
-    places = np.zeros((1, 500), int)
-    found = list(tallies(one, places, [1] * 500, since=0, check_every=500))
+    found = list(
+        tallies(counter(FEW), rows_of_nothing(500), [1] * 500, slices_of(500, 0, check_every=500))
+    )
     assert [(tally.slice, tally.requests, tally.rows) for tally in found] == [
         (number, 50, 50) for number in range(SLICES)
     ]
 
 
 def test_requests_beyond_a_check_belong_to_its_last_slice():
-    found = list(tallies(counter(FEW), np.zeros((1, 3), int), [1] * 3, since=99, check_every=100))
-    assert [(tally.slice, tally.requests) for tally in found] == [(9, 3)]
+    assert slices_of(3, 99, check_every=100) == [9, 9, 9]
+
+
+def test_where_checks_go_by_time_a_slice_does_too():
+    assert slices_of(3, 0, check_every=100, at_least=0.35) == [3, 3, 3]
+    assert slices_of(3, 49, check_every=100, at_least=0.35) == [4, 5, 5]
+    assert slices_of(2, 0, check_every=100, at_least=7.0) == [9, 9]
 
 
 def test_no_request_gives_no_tally():
-    assert list(tallies(counter(FEW), np.zeros((1, 0), int), [], since=0, check_every=5)) == []
+    assert list(tallies(counter(FEW), rows_of_nothing(0), [], [])) == []
 
 
 def test_cells_without_any_value_take_whatever_comes_as_never_seen():

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.errors import StoreError
 from drift_middleware.monitor import Monitor
-from drift_middleware.schemas import Check, Report, SignalReport
+from drift_middleware.schemas import Check, Report, SignalReport, WindowReport, WindowSignal
 from drift_middleware.web import Routes
 
 NAMES = [
@@ -37,7 +37,7 @@ def monitor(tmp_path_factory):
     rng = np.random.default_rng(0)
     columns = {name: rng.normal(size=400).tolist() for name in NAMES}
     one = Monitor(
-        baseline=Baseline.fit(columns),
+        baseline=Baseline.fit(columns, ignore=["joint"]),
         buffer=tmp_path_factory.mktemp("web") / "drift.db",
         check_every=10,
     )
@@ -63,7 +63,7 @@ class Broken:
     def drain(self, timeout=5.0):
         return False
 
-    def _fail(self, *args):
+    def _fail(self, *args, **options):
         raise StoreError("drift.db cannot be read: it is gone.")
 
     report = signals = history = signal_history = _fail
@@ -79,7 +79,8 @@ class Noted(Broken):
         self.asked.append("drain")
         return True
 
-    def report(self):
+    def report(self, **options):
+        self.asked.append(options)
         return Report()
 
     def signals(self):
@@ -125,6 +126,47 @@ def test_the_history_is_newest_first_and_by_pages(client):
     assert numbers("?before=1") == numbers("?limit=0") == []
     assert numbers("?limit=&before=") == numbers("?other=1") == [4, 3, 2, 1]
     assert list(client.get("/_drift/history").json()["checks"][0]) == list(Check.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", {}),
+        ("?window=24h", {"window": "24h"}),
+        ("?window=1h&window=2h&other=3", {"window": "2h"}),
+        ("?since=2026-11-01T00:00:00Z&until=2026-12-01", None),
+        ("?window=&since=", {}),
+    ],
+)
+def test_the_report_is_asked_for_the_stretch_that_the_query_names(query, asked):
+    source = Noted()
+    assert client_of(source).get(f"/_drift{query}").status_code == 200
+    both = {"since": "2026-11-01T00:00:00Z", "until": "2026-12-01"}
+    assert source.asked == ["drain", both if asked is None else asked]
+
+
+def test_a_window_is_in_the_answer_field_for_field(client, monitor):
+    window = client.get("/_drift?window=24h").json()["window"]
+    assert list(window) == list(WindowReport.__struct_fields__)
+    assert list(window["signals"][0]) == list(WindowSignal.__struct_fields__)
+    assert (window["checks"], window["rows"], len(window["signals"])) == (4, 40, len(NAMES))
+    assert client.get("/_drift?since=2020-01-01").json()["window"] == window
+    assert client.get("/_drift?until=2020-01-01&window=1d").json()["window"]["checks"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("window=24", "window='24' is impossible: give a number and m, h, d or w"),
+        ("since=today", "since='today' is impossible: give a time since 1970"),
+        ("until=2026-11-01", "until says where a period ends: give window or since"),
+        ("window=24h&since=2026-11-01", "window and since both say where the period begins"),
+    ],
+)
+def test_an_impossible_stretch_is_refused_in_one_sentence(client, query, message):
+    answer = client.get(f"/_drift?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(message)
 
 
 def test_one_answer_has_no_more_than_a_thousand_checks():
@@ -229,7 +271,9 @@ def test_no_cache_keeps_an_answer_and_no_browser_guesses_its_type(client):
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/_drift", "/_drift/history", "/_drift/signals/age"])
+@pytest.mark.parametrize(
+    "path", ["/_drift", "/_drift?window=1h", "/_drift/history", "/_drift/signals/age"]
+)
 def test_a_database_that_cannot_be_read_is_said_and_never_raised(path):
     answer = client_of(Broken()).get(path)
     assert answer.status_code == 503
@@ -240,10 +284,11 @@ def test_a_real_database_that_is_damaged_is_said(tmp_path):
     one = Monitor(baseline=Baseline.fit({"age": [1, 2, 3] * 20}), buffer=tmp_path / "drift.db")
     with closing(sqlite3.connect(one.config.buffer)) as connection:
         connection.execute("DROP TABLE checks")
-    answer = client_of(one).get("/_drift/history")
+    for path in ("/_drift/history", "/_drift?window=1h"):
+        answer = client_of(one).get(path)
+        assert answer.status_code == 503
+        assert "drift.db cannot be read: no such table: checks" in answer.json()["error"]
     one.close()
-    assert answer.status_code == 503
-    assert "drift.db cannot be read: no such table: checks" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(

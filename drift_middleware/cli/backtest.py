@@ -1,0 +1,192 @@
+"""`drift-middleware backtest`: what other options would have said of the history."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from drift_middleware.backtest import Backtest, Course, First
+
+LEVELS = ("low", "medium", "high")
+MOST_LINES = 40
+"of a table"
+NARROWEST = 16
+"of the column that takes what is left of the terminal"
+
+
+@click.command(no_args_is_help=False)
+@click.option(
+    "--buffer", metavar="PATH", help="The database; if not given, the server's, or drift.db."
+)
+@click.option("--policy", help="The distance that severity is about: moved, psi, ...")
+@click.option(
+    "--threshold",
+    "single",
+    multiple=True,
+    metavar="LEVEL=N",
+    help="One level, such as low=.1, or age.low=.1 for one column.  May be repeated.",
+)
+@click.option("--thresholds", metavar="low=N,...", help="All levels at once.")
+@click.option("--weights", metavar="COLUMN=N,...", help="How columns divide the budget.")
+@click.option("--checks-per-false-alarm", metavar="N", help="The false-alarm budget.")
+@click.option("--guard/--no-guard", default=None, help="Discount rows that depend on each other.")
+@click.option("--since", metavar="TIME", help="Show only what came later, such as 2026-11-01.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every change.")
+def backtest(  # noqa: PLR0913  # the options of the command
+    *,
+    buffer: str | None,
+    policy: str | None,
+    single: tuple[str, ...],
+    thresholds: str | None,
+    weights: str | None,
+    checks_per_false_alarm: str | None,
+    guard: bool | None,
+    since: str | None,
+    as_json: bool,
+) -> None:
+    """Replay the stored checks under other options, and say what they would have said.
+
+    Options that are not given are those of the server: from DRIFT_* variables and drift.toml.  The
+    database is only read; a server may be writing it.
+    """
+    import msgspec
+
+    from drift_middleware.backtest import backtest as replay
+    from drift_middleware.config import Config
+
+    config = Config.load()
+    given = {
+        "policy": policy,
+        "thresholds": _thresholds([*single, *([thresholds] if thresholds else [])], policy, config),
+        "weights": Config.load({"DRIFT_WEIGHTS": weights}).weights if weights else None,
+        "checks_per_false_alarm": checks_per_false_alarm,
+        "guard": guard,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    where = buffer or config.buffer
+    found = replay(where, since=since, **options)
+    click.echo(msgspec.json.encode(found) if as_json else _page(where, found))
+
+
+def _thresholds(texts: Sequence[str], policy: str | None, config: Any) -> dict[str, Any] | None:
+    """Read levels, and take those that are not given from what the policy has."""
+    from drift_middleware.config import Config
+    from drift_middleware.drift.thresholds import THRESHOLDS
+
+    if not texts:
+        return None
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    usual = dict(zip(LEVELS, THRESHOLDS.get(policy or config.policy, ()), strict=False))
+    if policy in (None, config.policy):
+        usual |= {name: n for name, n in config.thresholds.items() if name in LEVELS}
+    named = {part.partition("=")[0].strip() for part in parts}
+    if named & {*LEVELS}:
+        parts += [f"{name}={n}" for name, n in usual.items() if name not in named]
+    return Config.load({"DRIFT_THRESHOLDS": ",".join(parts)}).thresholds
+
+
+def _page(where: str, found: Backtest) -> str:
+    if not found.checks:
+        return f"{where}: no checks. {found.note or 'Try an earlier --since.'}"
+    lines = [
+        f"{where}: {found.checks:,} checks of {found.rows:,} rows,"
+        f" {_time(found.since)} to {_time(found.until)} UTC",
+        f"replayed with {_options(found.options)}",
+        *([found.note] if found.note else []),
+        f"checks that have another severity than was recorded: {found.different:,}",
+        "",
+        _severities(found),
+        "",
+        _changes(found),
+    ]
+    if found.replayed.first or found.recorded.first:
+        lines += ["", _first(found)]
+    return "\n".join(lines)
+
+
+def _options(options: dict[str, Any]) -> str:
+    """Name what is set; where nothing is, the policy's own levels hold."""
+    is_set = {name: value for name, value in options.items() if value not in (None, {})}
+    return ", ".join(f"{name.replace('_', ' ')} {_value(v)}" for name, v in is_set.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):  # of levels, or of columns to levels
+        return " ".join(
+            " ".join(f"{name}.{key}={n:g}" for key, n in level.items())
+            if isinstance(level, dict)
+            else f"{name}={level:g}"
+            for name, level in value.items()
+        )
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,g}" if isinstance(value, float) else str(value)
+
+
+def _severities(found: Backtest) -> str:
+    both: tuple[dict[Any, int], ...] = (found.replayed.severities, found.recorded.severities)
+    levels = [name for name in ("unknown", "none", *LEVELS) if any(name in each for each in both)]
+    rows = [(name, *(each.get(name, 0) for each in both)) for name in levels]
+    return _table(["checks with severity", "replayed", "recorded"], rows)
+
+
+def _changes(found: Backtest) -> str:
+    """Show each check at which one of the two became another, and what both said then."""
+    changes: dict[int, list[Any]] = {}
+    for side, course in enumerate((found.replayed, found.recorded)):
+        for change in course.changes:
+            changes.setdefault(change.check, [change, None, None])[side + 1] = change.after
+    rows, now = [], [_before(found.replayed), _before(found.recorded)]
+    for number, (change, *after) in sorted(changes.items()):
+        now = [new or old for new, old in zip(after, now, strict=True)]
+        rows.append((number, _time(change.at), *now, _moved(change.moved)))
+    if not rows:
+        return f"The severity was {' and '.join(dict.fromkeys(now))} all the time."
+    return _table(["check", "at", "replayed", "recorded", "signals that moved"], rows)
+
+
+def _before(course: Course) -> str:
+    """Return what was said before the first change; where there is none, all the time."""
+    if course.changes:
+        return course.changes[0].before
+    return next(iter(course.severities))
+
+
+def _moved(moved: dict[Any, Any]) -> str:
+    worst_first = sorted(moved.items(), key=lambda one: -LEVELS.index(one[1]))
+    return ", ".join(f"{name} {level}" for name, level in worst_first)
+
+
+def _first(found: Backtest) -> str:
+    both = found.replayed.first, found.recorded.first
+    rows = [
+        (*(_check(each.get(name)) for each in both), name)
+        for name in dict.fromkeys([*both[0], *both[1]])
+    ]
+    return _table(["first in replay", "first recorded", "signal"], rows)
+
+
+def _check(first: First | None) -> str:
+    return f"{first.check} {first.severity}" if first else "never"
+
+
+def _time(at: str | None) -> str:
+    return (at or "")[:19].replace("T", " ")
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Lay out a table that fits the terminal: its last column takes the room that is left."""
+    from tabulate import tabulate
+
+    shown = [list(map(str, row)) for row in rows[:MOST_LINES]]
+    padded = [header + 2 * " " for header in headers]  # as tabulate does
+    widths = [max(map(len, column)) for column in zip(padded, *shown, strict=True)]
+    left = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    most = [None] * (len(widths) - 1) + [max(left, NARROWEST)]
+    text = tabulate(shown, headers=headers, disable_numparse=True, maxcolwidths=most)
+    more = len(rows) - len(shown)
+    return f"{text}\n... and {more:,} more; --json gives them all" if more else text

@@ -1,0 +1,63 @@
+"""Opening: the configured baseline, loaded, and whether the options fit it, said at start."""
+
+from __future__ import annotations
+
+from drift_middleware.config import Config
+from drift_middleware.drift.baseline import Baseline
+from drift_middleware.drift.descriptors.texts import Text
+from drift_middleware.drift.thresholds import check_options
+from drift_middleware.errors import ConfigError
+
+
+def open_baseline(config: Config) -> Baseline | None:
+    """Load or fit the configured baseline; None: it is learned from traffic.
+
+    Raises
+    ------
+    ConfigError, BaselineError
+        It cannot be read, lacks what the options name, or needs what is not installed.
+    """
+    baseline = None
+    if config.baseline is not None:
+        baseline = Baseline.open(
+            config.baseline,
+            predictions=config.predictions,
+            ignore=config.ignore,
+            kinds=config.kinds,
+            timestamp=config.timestamp,
+            segment_by=config.segment_by,
+            ordered=config.ordered,
+        )
+        _check_extras(baseline)
+    _check_columns(config, baseline)
+    return baseline
+
+
+def _check_extras(baseline: Baseline) -> None:
+    """Raise ConfigError unless all is installed that the baseline's texts are described with."""
+    for column, known in baseline.descriptors.items():
+        missing = known.missing_extras() if isinstance(known, Text) else []
+        if missing:
+            msg = (
+                f"baseline: the language and sentiment of {column!r} are watched, and "
+                f"{' and '.join(missing)} not installed: pip install 'drift-middleware[text]'."
+            )
+            raise ConfigError(msg)
+
+
+def _check_columns(config: Config, baseline: Baseline | None) -> None:
+    """Raise ConfigError if what the options say of columns cannot be, now that they are known."""
+    outputs = None
+    roles = [] if baseline is None else baseline.roles.values()
+    if "prediction" not in roles and config.store == "rows":
+        outputs = () if config.predictions == "auto" else config.predictions
+    try:
+        check_options(
+            baseline,
+            policy=config.policy,
+            thresholds=config.thresholds,
+            weights=config.weights,
+            outputs=outputs,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -43,6 +43,8 @@ def fit_baseline(tx: Transaction, progress: Progress, config: Config) -> Baselin
         predictions=[name for name in watched if name in named],
         ignore=[name for name in config.ignore if name == "joint"],
         kinds={name: kind for name, kind in config.kinds.items() if name in watched},
+        timestamp=tx.read_times(progress.first_row, config.learn_rows),
+        segment_by=config.segment_by,
         source=SOURCE,
     )
 

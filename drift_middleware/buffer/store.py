@@ -69,6 +69,10 @@ class Transaction(Protocol):
         """Read the oldest rows numbered above `after`, a list per column that was ever kept."""
         ...
 
+    def read_times(self, after: int, limit: int) -> list[float]:
+        """Read when those rows arrived, seconds since the epoch."""
+        ...
+
     def trim_rows(self) -> None:
         """Delete the oldest rows, beyond those that are kept."""
         ...

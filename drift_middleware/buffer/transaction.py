@@ -89,6 +89,11 @@ class SqliteTransaction:
         found = self._run(sql, (after, limit)).fetchall()
         return {name: [line[i] for line in found] for i, name in enumerate(stored)}
 
+    def read_times(self, after: int, limit: int) -> list[float]:
+        """Read when those rows arrived."""
+        sql = "SELECT at FROM rows WHERE id > ? ORDER BY id LIMIT ?"
+        return [at for (at,) in self._run(sql, (after, limit))]
+
     def trim_rows(self) -> None:
         """Delete the oldest rows, beyond those that are kept."""
         self._run("DELETE FROM rows WHERE id <= ?", (self.last_row() - self._keep_rows,))

@@ -24,10 +24,7 @@ from drift_middleware.period import moment, written
 from drift_middleware.recorder import PROGRESS
 from drift_middleware.schemas import SEVERITIES, Check, Role, Severity
 from drift_middleware.segments import shared_by
-from drift_middleware.watch import Watch
-
-OPTIONS = ("policy", "thresholds", "weights", "guard", "checks_per_false_alarm", "segment_by")
-"what a replay can change: all that judges counts, and nothing that makes them"
+from drift_middleware.watch import JUDGING, Watch
 
 
 class Change(Struct):
@@ -91,7 +88,7 @@ def backtest(buffer: Reader | str | Path, *, since: str | None = None, **options
     **options
         `policy`, `thresholds`, `weights`, `guard`, `checks_per_false_alarm`, and `segment_by`, for
         segments share the budget with the whole, which alone is replayed.  Those that are not given
-        come from `DRIFT_*` variables and `drift.toml`, as a server's would.
+        are the server's.
 
     Raises
     ------
@@ -99,13 +96,14 @@ def backtest(buffer: Reader | str | Path, *, since: str | None = None, **options
         An option is impossible; the buffer cannot be read.
     """
     for name in options:
-        if name not in OPTIONS:
-            msg = f"{name} cannot be replayed; these can: {', '.join(OPTIONS)}."
+        if name not in JUDGING:
+            msg = f"{name} cannot be replayed; these can: {', '.join(JUDGING)}."
             raise ConfigError(msg)
     reader = SqliteReader(buffer) if isinstance(buffer, str | Path) else buffer
-    config = Config.load(**options)
+    progress = _progress(reader)
+    config = Config.load({}, **{**progress.options, **options})
     begin = written(moment("since", since)) if since else ""
-    first_check = _first_check(reader)
+    first_check = progress.first_check
     pairs = list(_replay(reader, config, first_check))
     recorded = [pair[0] for pair in pairs]
     start = next((i for i, check in enumerate(recorded) if check.at >= begin), len(pairs))
@@ -116,7 +114,7 @@ def backtest(buffer: Reader | str | Path, *, since: str | None = None, **options
         checks=len(shown),
         requests=sum(check.requests for check in shown),
         rows=sum(check.rows for check in shown),
-        options={name: getattr(config, name) for name in OPTIONS},
+        options={name: getattr(config, name) for name in JUDGING},
         replayed=_course([pair[1] for pair in pairs], start),
         recorded=_course(recorded, start),
         different=sum(said.severity != told.severity for said, told in pairs[start:]),
@@ -124,15 +122,21 @@ def backtest(buffer: Reader | str | Path, *, since: str | None = None, **options
     )
 
 
+def recorded_options(buffer: Reader | str | Path) -> dict[str, Any]:
+    """Read the options that the server judged with.  Raises StoreError."""
+    return _progress(SqliteReader(buffer) if isinstance(buffer, str | Path) else buffer).options
+
+
 class _Progress(Struct):
-    """The part of the recorder's `Progress` that says where a replay begins."""
+    """The part of the recorder's `Progress` that a replay begins with."""
 
     first_check: int = 0
+    options: dict[str, Any] = {}
 
 
-def _first_check(reader: Reader) -> int:
+def _progress(reader: Reader) -> _Progress:
     raw = reader.get(PROGRESS)
-    return msgspec.json.decode(raw, type=_Progress).first_check if raw else 0
+    return msgspec.json.decode(raw, type=_Progress) if raw else _Progress()
 
 
 def _replay(reader: Reader, config: Config, first_check: int) -> Iterator[tuple[Check, Check]]:

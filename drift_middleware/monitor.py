@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from drift_middleware.config import Config
 from drift_middleware.errors import StoreError
@@ -147,6 +147,14 @@ class Monitor:
             thread.join(timeout)
             self._is_running = thread.is_alive()
             self.inbox.rest()
+
+    def __enter__(self) -> Self:
+        """Go on until the end of the block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Write what is queued, and stop."""
+        self.close()
 
     # What is known.  From any thread.
 

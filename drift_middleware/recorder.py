@@ -39,7 +39,7 @@ from drift_middleware.segments import (
     shared_by,
     unpack_states,
 )
-from drift_middleware.watch import Batch, Progress, View, Watch
+from drift_middleware.watch import JUDGING, Batch, Progress, View, Watch
 
 PROGRESS = "progress"
 STATE = "detector"
@@ -87,6 +87,7 @@ class Recorder:
         with self._transaction() as tx:
             if self._progress.configured != configured:
                 self._start(tx)
+            self._progress.options = {name: getattr(self.config, name) for name in JUDGING}
 
     def close(self) -> None:
         """Let go of the buffer."""

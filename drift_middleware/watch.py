@@ -6,6 +6,7 @@ A `Watch` is built and replaced whole; `Progress` is what workers share through 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -19,6 +20,12 @@ from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import State
 from drift_middleware.drift.tally import JOINT, Counter
 from drift_middleware.schemas import Check, Role, Rows
+
+JUDGING = (
+    *("policy", "thresholds", "weights", "guard"),
+    *("checks_per_false_alarm", "segment_by"),
+)
+"the options that judge counts, and do not make them"
 
 
 class Batch(Struct):
@@ -49,6 +56,8 @@ class Batch(Struct):
 class Progress(Struct):
     """What all workers share, beside the detector's state."""
 
+    options: dict[str, Any] = {}
+    "those that judge counts, as the last server to start had them; for a replay"
     configured: str = ""
     "fingerprint of the configured baseline; empty: it is learned from traffic"
     fingerprint: str = ""

@@ -4,13 +4,14 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from drift_middleware.backtest import OPTIONS, _replay, backtest
+from drift_middleware.backtest import _replay, backtest
 from drift_middleware.buffer import SqliteReader, SqliteStore
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.errors import ConfigError, StoreError
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import SEVERITIES
+from drift_middleware.watch import JUDGING
 
 RNG = np.random.default_rng(0)
 FEATURES = {
@@ -150,7 +151,7 @@ def test_other_options_are_told_beside_what_was_recorded(lived):
     assert (told.replayed.first, told.replayed.changes[1:]) == ({}, [])
     assert told.recorded == backtest(lived).replayed
     assert told.different == told.checks - told.recorded.severities["none"] > 0
-    assert {*told.options} == {*OPTIONS}
+    assert {*told.options} == {*JUDGING}
     assert told.options["thresholds"]["unseen"] == never
 
 
@@ -235,10 +236,11 @@ def test_an_impossible_option_is_refused(lived, options, message):
         backtest(lived, **options)
 
 
-def test_what_the_environment_says_is_taken_where_nothing_is_given(lived, monkeypatch):
-    monkeypatch.setenv("DRIFT_POLICY", "psi")
-    monkeypatch.setenv("DRIFT_GUARD", "0")
-    told = backtest(lived, guard=True)
+def test_what_is_not_given_is_as_the_server_had_it(path, monkeypatch):
+    monkeypatch.setenv("DRIFT_POLICY", "hellinger")  # of the one who asks, not of the server
+    with watching(path, policy="psi", guard=False) as one:
+        record(one, 50)
+    told = backtest(path, guard=True)
     assert (told.options["policy"], told.options["guard"]) == ("psi", True)
 
 

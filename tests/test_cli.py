@@ -93,12 +93,15 @@ def test_options_reach_the_replay(path, arguments, options):
     assert replay(path, *arguments)["options"] == usual | options
 
 
-def test_options_that_are_not_given_are_the_servers(path, tmp_path, monkeypatch):
+def test_options_that_are_not_given_are_the_servers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "drift.toml").write_text(
-        f"buffer = {str(path)!r}\nthresholds = {{low = 0.06, medium = 0.2, high = 0.3}}\n"
+        "check_every = 50\nthresholds = {low = 0.06, medium = 0.2, high = 0.3}\n"
     )
-    monkeypatch.setenv("DRIFT_GUARD", "0")
+    with Monitor(baseline={"x": [1.0, 2.0, 3.0] * 20}, buffer="here.db", guard=False) as one:
+        for number in range(50):
+            one.record({"x": number % 3 + 1})
+    (tmp_path / "drift.toml").write_text("buffer = 'here.db'\n")
     done = run("backtest", "--json", "--threshold", "low=.07")
     options = json.loads(done.stdout)["options"]
     assert options["thresholds"] == {"low": 0.07, "medium": 0.2, "high": 0.3}

@@ -50,29 +50,30 @@ def backtest(  # noqa: PLR0913  # the options of the command
 ) -> None:
     """Replay the stored checks under other options, and say what they would have said.
 
-    Options that are not given are those of the server: from DRIFT_* variables and drift.toml.  The
-    database is only read; a server may be writing it.
+    Options that are not given are those that the server had.  The database is only read; a server
+    may be writing it.
     """
     import msgspec
 
     from drift_middleware.backtest import backtest as replay
+    from drift_middleware.backtest import recorded_options
     from drift_middleware.config import Config
 
-    config = Config.load()
+    where = buffer or Config.load().buffer
+    server = Config.load({}, **recorded_options(where))
     given = {
         "policy": policy,
-        "thresholds": _thresholds([*single, *([thresholds] if thresholds else [])], policy, config),
+        "thresholds": _thresholds([*single, *([thresholds] if thresholds else [])], policy, server),
         "weights": Config.load({"DRIFT_WEIGHTS": weights}).weights if weights else None,
         "checks_per_false_alarm": checks_per_false_alarm,
         "guard": guard,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    where = buffer or config.buffer
     found = replay(where, since=since, **options)
     click.echo(msgspec.json.encode(found) if as_json else _page(where, found))
 
 
-def _thresholds(texts: Sequence[str], policy: str | None, config: Any) -> dict[str, Any] | None:
+def _thresholds(texts: Sequence[str], policy: str | None, server: Any) -> dict[str, Any] | None:
     """Read levels, and take those that are not given from what the policy has."""
     from drift_middleware.config import Config
     from drift_middleware.drift.thresholds import THRESHOLDS
@@ -80,9 +81,9 @@ def _thresholds(texts: Sequence[str], policy: str | None, config: Any) -> dict[s
     if not texts:
         return None
     parts = [part.strip() for text in texts for part in text.split(",")]
-    usual = dict(zip(LEVELS, THRESHOLDS.get(policy or config.policy, ()), strict=False))
-    if policy in (None, config.policy):
-        usual |= {name: n for name, n in config.thresholds.items() if name in LEVELS}
+    usual = dict(zip(LEVELS, THRESHOLDS.get(policy or server.policy, ()), strict=False))
+    if policy in (None, server.policy):
+        usual |= {name: n for name, n in server.thresholds.items() if name in LEVELS}
     named = {part.partition("=")[0].strip() for part in parts}
     if named & {*LEVELS}:
         parts += [f"{name}={n}" for name, n in usual.items() if name not in named]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 WRITER = """
@@ -32,7 +33,20 @@ def numbers(path, *queries):
 
 @pytest.mark.parametrize("milliseconds", [0, 7, 29])
 def test_a_killed_process_leaves_rows_tallies_and_checks_that_agree(milliseconds, tmp_path):
-    path = tmp_path / "drift.db"
+    kill_after(milliseconds, tmp_path / "drift.db")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_so_do_two_hundred_one_after_the_other_in_one_file(tmp_path):
+    path, moments = tmp_path / "drift.db", np.random.default_rng(0)
+    for _ in range(200):
+        kill_after(moments.uniform(0, 60), path)
+
+
+def kill_after(milliseconds, path):
+    """Kill a process that writes, that long after a moment at which all was written."""
+    known = numbers(path, "SELECT count(*) FROM rows")[0] if path.exists() else 0
     command = [sys.executable, "-c", WRITER, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         for _ in range(3):
@@ -50,5 +64,5 @@ def test_a_killed_process_leaves_rows_tallies_and_checks_that_agree(milliseconds
     )
     assert health == "ok"
     assert rows == counted == checked + pending
-    assert rows >= drained
+    assert rows >= known + drained
     assert uneven == 0

@@ -1,0 +1,122 @@
+"""What befalls the buffer's file under a running monitor: it goes on, with what can be kept."""
+
+import logging
+import os
+import sqlite3
+import stat
+from contextlib import closing, contextmanager, suppress
+
+import numpy as np
+import pytest
+
+from drift_middleware import Baseline, Monitor, monitor
+from drift_middleware.errors import StoreError
+
+EVERY = 20
+BASELINE = Baseline.fit({"x": np.random.default_rng(0).normal(size=500)})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "drift.db"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(monitor, "RETRY_SECONDS", 0.0)
+
+
+@contextmanager
+def watching(path, **options):
+    with Monitor(baseline=BASELINE, buffer=path, check_every=EVERY, **options) as one:
+        yield one
+
+
+def record(one, rows, shift=0.0, seed=1):
+    for value in np.random.default_rng(seed).normal(shift, size=rows):
+        one.record({"x": float(value)})
+
+
+def overwritten(path):
+    """Write over the pages of the file and of its log, in place."""
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with file.open("r+b") as raw:
+            raw.write(os.urandom(max(file.stat().st_size, 8192)))
+
+
+def truncated(path):
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        os.truncate(file, 0)
+
+
+def removed(path):
+    for file in path.parent.iterdir():
+        file.unlink()
+
+
+@pytest.mark.parametrize("fault", [overwritten, truncated, removed])
+def test_the_detector_and_the_counters_go_on_in_a_new_file(path, caplog, fault):
+    caplog.set_level(logging.INFO, "drift_middleware")
+    with watching(path) as one:
+        record(one, 3 * EVERY, shift=4.0)
+        assert one.drain(20)
+        before = one.report()
+        assert (before.severity, before.check.number) == ("high", 3)
+        fault(path)
+        with suppress(StoreError):
+            one.history(1)  # of a damaged file, that is what is noticed first
+        record(one, 1)
+        one.drain(20)
+        assert one.severity == "high"
+        record(one, EVERY, shift=4.0, seed=2)
+        assert one.drain(20)
+        after = one.report()
+    assert (after.status, after.severity, after.check.number) == ("watching", "high", 4)
+    assert after.capture.rows == 3 * EVERY + 1 + EVERY
+    (signal,) = after.signals
+    assert signal.since_check == before.signals[0].since_check
+    events = [line.event for line in caplog.records]
+    assert events.count("degraded") == events.count("recovered") == 1
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_damaged_file_is_moved_aside_and_said_to_be(path, caplog):
+    with watching(path) as one:
+        record(one, 10)
+        assert one.drain(20)
+        overwritten(path)
+        with pytest.raises(StoreError):
+            one.history(1)
+        record(one, 1)
+        one.drain(20)
+    reasons = [line.reason for line in caplog.records if line.event == "degraded"]
+    aside = path.with_name("drift.db.damaged-1")
+    assert len(reasons) == 1
+    assert str(aside) in reasons[0]
+    assert aside.exists()
+
+
+def test_two_processes_worth_of_monitors_meet_in_one_new_file(path):
+    with watching(path) as one, watching(path) as other:
+        for each in (one, other):
+            record(each, 10)
+            assert each.drain(20)
+        overwritten(path)
+        for each in (one, other, one, other):
+            with suppress(StoreError):
+                each.history(1)
+            record(each, 10)
+            each.drain(20)
+        assert one.drain(20)
+        assert other.drain(20)
+        assert one.report().capture.rows == other.report().capture.rows >= 50
+    assert [file.name for file in path.parent.glob("*.damaged-*[0-9]")] == ["drift.db.damaged-1"]
+
+
+def test_a_file_that_is_no_database_at_start_is_an_error_and_stays_as_it_is(path):
+    path.write_text("a letter to somebody, of more than a hundred bytes " * 30)
+    with pytest.raises(Exception, match="is not a database"):
+        Monitor(baseline=BASELINE, buffer=path)
+    assert path.read_text().startswith("a letter")

@@ -122,7 +122,7 @@ class Recorder:
         seconds, seen = self.config.check_seconds, self.view
         if seconds is None or not seen.pending or seen.watch is None:
             return
-        if self._clock() - seen.progress.checked_at >= seconds:
+        if abs(self._clock() - seen.progress.checked_at) >= seconds:
             with self._transaction() as tx:  # another process may have made it meanwhile
                 if self._watch is not None and tx.pending()[0] and self._elapsed() >= 1:
                     self._check(tx, self._watch)
@@ -160,7 +160,7 @@ class Recorder:
         """Take over what another worker changed: little, as a rule, and a new state at a check."""
         raw = tx.get(PROGRESS)
         if raw is None:
-            self._start(tx)
+            self._resume(tx)
         elif raw != self._raw:
             before, self._progress = self._progress, msgspec.json.decode(raw, type=Progress)
             self._raw = raw
@@ -229,6 +229,21 @@ class Recorder:
         tx.forget_tallies()
         if self._configured:
             self._use(tx, self._configured)
+
+    def _resume(self, tx: Transaction) -> None:
+        """Go on in a new file, where the one before was lost, with all that is known of it."""
+        known = self.view
+        if known.watch is None or known.state is None:
+            self._start(tx)
+            return
+        baseline = known.watch.baseline
+        tx.put_baseline(baseline.fingerprint, baseline.source, msgspec.json.encode(baseline))
+        tx.count(known.counters)
+        captured = dict(known.progress.captured)
+        self._progress = msgspec.structs.replace(known.progress, captured=captured, first_row=0)
+        self._watch, self._state = known.watch, known.state
+        self._find_segments()
+        self._segment_states = {name: state for name, (_, state) in known.segments.items()}
 
     def _use(self, tx: Transaction, baseline: Baseline) -> None:
         tx.put_baseline(baseline.fingerprint, baseline.source, msgspec.json.encode(baseline))
@@ -372,8 +387,10 @@ class Recorder:
 
     def _elapsed(self) -> float:
         """Return how much of the time between two checks has passed, 1 when one is due."""
-        seconds = self.config.check_seconds
-        return 0.0 if seconds is None else (self._clock() - self._progress.checked_at) / seconds
+        seconds, now = self.config.check_seconds, self._clock()
+        # A clock that was set back: begin again, or there would be no check until it is there.
+        self._progress.checked_at = min(self._progress.checked_at, now)
+        return 0.0 if seconds is None else (now - self._progress.checked_at) / seconds
 
     def _note_captured(self, watch: Watch, table: Table) -> Watch:
         """Remember which columns traffic has shown, and that one is an output after all."""
@@ -407,7 +424,7 @@ class Recorder:
         whole = judge(watch, self._state, found.get("", []), self._progress.captured)
         self._state, self._progress.moved_pair = whole.state, whole.moved_pair
         check = Check(
-            number=tx.last_check_number() + 1,
+            number=self._last_number(tx) + 1,
             at=self._now(),
             requests=sum(tally.requests for tally in found.get("", [])),
             rows=whole.rows,
@@ -428,6 +445,10 @@ class Recorder:
         self._conclude(check)
         if self._lacks_outputs(watch) and self._progress.predicted >= self.config.learn_rows:
             self._learn_outputs(tx, watch)
+
+    def _last_number(self, tx: Transaction) -> int:
+        before = self._progress.check  # of a file that was lost, maybe
+        return max(tx.last_check_number(), before.number if before else 0)
 
     def _check_segments(self, found: Mapping[str, Sequence[Tally]]) -> dict[str, SegmentCheck]:
         """Judge each segment on its own tallies, however few."""

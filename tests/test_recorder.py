@@ -363,3 +363,17 @@ def test_another_worker_that_made_the_check_by_time_is_not_repeated(path):
         one.check_if_time()
         other.check_if_time()
         assert requests_of(one) == [60]
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400, -5, 5])
+def test_a_clock_that_jumps_costs_no_check_by_time(path, jump):
+    clock = Clock()
+    with recorder(path, clock=clock, check_every=100, check_seconds=60) as one:
+        one.write(batch(requests(5)))
+        clock.now += jump
+        for _ in range(13):
+            one.write(batch(requests(1)))
+            one.check_if_time()
+            clock.now += 5
+        assert requests_of(one)[0] <= 5 + 13
+        assert 1 <= len(numbers(one)) <= 2

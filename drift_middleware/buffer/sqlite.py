@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from drift_middleware.buffer.reading import SqliteReader
@@ -40,6 +41,8 @@ class SqliteStore(SqliteReader):
         self._files: dict[Path, Identity] = {}
         self._data_version = -1
         self._names: dict[str, str] = {}
+        self._is_doubtful = False
+        self._size = 0
 
     def open(self) -> None:
         """Connect, and create or migrate the tables."""
@@ -55,6 +58,7 @@ class SqliteStore(SqliteReader):
                 connection.close()
                 raise
         self.db = connection
+        self._is_doubtful, self._size = False, 0
         self._data_version = -1
         self._names = {}
 
@@ -69,11 +73,12 @@ class SqliteStore(SqliteReader):
         """Begin to write.  `IMMEDIATE`, for a reader that turns writer fails under contention."""
         db = self._connection()
         with self._errors("written"):
+            self._look_for_damage()
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield SqliteTransaction(db, self._names, self.keep_rows, self.keep_checks)
             except BaseException:
-                if db.in_transaction:
+                with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
                 # The column that a rolled-back statement added is not there any more.
                 self._names.clear()
@@ -100,6 +105,55 @@ class SqliteStore(SqliteReader):
         assert self.db is not None  # noqa: S101  # `open` sets it or raises
         return self.db
 
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            with super()._errors(doing):
+                yield
+        except StoreError as error:
+            # A file that was no database when it was opened is not ours to move.
+            if self.db is None or not _is_damage(error.__cause__):
+                raise
+            self._is_doubtful = True
+            if doing != "written":  # by a reader: the writer looks for itself
+                raise
+            msg = (
+                f"{error} It was moved to {self._set_aside()}, and the next attempt begins another."
+            )
+            raise StoreError(msg) from error
+
+    def _look_for_damage(self) -> None:
+        """Check a file that became shorter, or that a reader found damaged.
+
+        Through another connection: the cache of the writer's own may hide it for long.
+        """
+        before, self._size = self._size, self._where.stat().st_size
+        if self._size >= before and not self._is_doubtful:
+            return
+        with closing(self._connect("ro")) as fresh:
+            (said,) = fresh.execute("PRAGMA quick_check(1)").fetchone()
+            (tables,) = fresh.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if said != "ok" or not tables:
+            error = sqlite3.DatabaseError(said if tables else "the file was emptied")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        self._is_doubtful = False
+
+    def _set_aside(self) -> Path:
+        """Give a damaged file, with its log, another name; whoever has it open finds it gone."""
+        self.close()
+        aside = next(
+            path
+            for i in count(1)
+            if not (path := self._where.with_name(f"{self._where.name}.damaged-{i}")).exists()
+        )
+        with suppress(OSError), _one_at_a_time(self._where):
+            if _identity(self._where) == self._files[self._where]:
+                for path, target in zip(_files(self._where), _files(aside), strict=True):
+                    if path.exists():
+                        path.rename(target)
+        return aside
+
     def _abandon(self) -> None:
         """Close a file that lost its name, with its log: SQLite would play that into the next."""
         with self._errors("written"):
@@ -110,6 +164,11 @@ class SqliteStore(SqliteReader):
                             path.unlink()
             finally:
                 self.close()
+
+
+def _is_damage(cause: BaseException | None) -> bool:
+    code = getattr(cause, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _files(path: Path) -> tuple[Path, Path, Path]:

@@ -17,7 +17,7 @@ baseline = {
     "amount": [float(i * 37 % 101) for i in range(100)],
     "score": [i * 53 % 97 / 97 for i in range(100)],
 }
-one = Monitor(baseline=baseline, buffer=sys.argv[1], check_every=50)
+one = Monitor(baseline=baseline, buffer=sys.argv[1], check_every=50, keep_rows=10**9)
 for number in itertools.count():
     one.record({"amount": float(number % 101)}, number % 97 / 97)
     if number % 200 == 0:

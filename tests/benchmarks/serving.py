@@ -1,0 +1,227 @@
+"""Requests per second and latency of a FastAPI app under uvicorn, bare and in each middleware.
+
+    pip install '.[flights]' opentelemetry-instrumentation-asgi opentelemetry-sdk \\
+        prometheus-fastapi-instrumentator driftwatch
+    python tests/benchmarks/serving.py
+
+Needs wrk, and two cores: one is the server's, with all of its threads, the other the load's.  Each
+app is served in turn, by a process of its own, round after round; what is shown are medians over
+the rounds, and their ratios to the bare app of the same round.  A middleware that is not installed
+is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+FEATURES = 25
+RECORD = {f"feature_{i:02}": i / 7 for i in range(FEATURES)}
+APP = """
+import os
+import random
+from typing import Any
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/predict")
+async def predict(record: dict[str, Any]) -> dict[str, float]:
+    return {"prediction": sum(record.values()) / 100}
+
+
+def baseline():
+    chance = random.Random(0)
+    columns = {f"feature_{i:02}": [chance.gauss(i / 7, 1) for _ in range(2000)] for i in range(25)}
+    return columns | {"prediction": [chance.gauss(0.4, 0.1) for _ in range(2000)]}
+
+
+def nothing():
+    class Nothing:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            await self.app(scope, receive, send)
+
+    app.add_middleware(Nothing)
+
+
+def ours():
+    from drift_middleware import DriftMiddleware
+
+    app.add_middleware(DriftMiddleware, baseline=baseline(), buffer=os.environ["BUFFER"])
+
+
+def base():
+    from starlette.middleware.base import BaseHTTPMiddleware
+
+    class NothingBase(BaseHTTPMiddleware):
+        async def dispatch(self, request, call_next):
+            return await call_next(request)
+
+    app.add_middleware(NothingBase)
+
+
+def opentelemetry():
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    app.add_middleware(OpenTelemetryMiddleware)
+
+
+def prometheus():
+    from prometheus_fastapi_instrumentator import Instrumentator
+
+    Instrumentator().instrument(app)
+
+
+def driftwatch():
+    import pandas
+    from driftwatch import Monitor
+    from driftwatch.integrations.fastapi import DriftMiddleware
+
+    features = {name: values for name, values in baseline().items() if name != "prediction"}
+    monitor = Monitor(reference_data=pandas.DataFrame(features))
+    app.add_middleware(DriftMiddleware, monitor=monitor, check_interval=500)
+
+
+wrap = globals().get(os.environ["VARIANT"])
+if wrap is not None:
+    wrap()
+"""
+NAMES = {
+    "bare": "no middleware",
+    "nothing": "does nothing",
+    "ours": "drift_middleware",
+    "base": "BaseHTTPMiddleware that does nothing",
+    "opentelemetry": "OpenTelemetry's ASGI middleware",
+    "prometheus": "prometheus-fastapi-instrumentator",
+    "driftwatch": "driftwatch's DriftMiddleware",
+}
+NEEDS = {
+    "opentelemetry": "opentelemetry.instrumentation.asgi",
+    "prometheus": "prometheus_fastapi_instrumentator",
+    "driftwatch": "driftwatch",
+}
+LOAD = f"""
+wrk.method = "POST"
+wrk.body = '{json.dumps(RECORD)}'
+wrk.headers["Content-Type"] = "application/json"
+"""
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+def is_installed(variant: str) -> bool:
+    try:
+        return variant not in NEEDS or find_spec(NEEDS[variant]) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@contextmanager
+def serving(variant: str, folder: Path):
+    """Serve one app on the first core; give its port."""
+    with closing(socket.socket()) as some:
+        some.bind(("127.0.0.1", 0))
+        port = some.getsockname()[1]
+    buffer = folder / f"{variant}-{port}.db"
+    environment = {**os.environ, "VARIANT": variant, "BUFFER": str(buffer)}
+    command = ["uvicorn", "app:app", "--port", str(port), "--no-access-log"]
+    command += ["--log-level", "critical"]
+    server = subprocess.Popen(
+        [shutil.which("taskset"), "-c", "0", sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment,
+    )
+    try:
+        for _ in range(300):
+            try:
+                ask(port)
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield port
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+def ask(port: int) -> None:
+    request = Request(
+        f"http://127.0.0.1:{port}/predict",
+        json.dumps(RECORD).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=5) as answer:  # noqa: S310  # of this machine
+        answer.read()
+
+
+def load(port: int, folder: Path, seconds: int) -> tuple[float, float, float]:
+    """Return requests per second, and the median and 99th percentile of latency in ms."""
+    command = ["taskset", "-c", "1", "wrk", "-t1", "-c8", f"-d{seconds}s", "--latency"]
+    done = subprocess.run(
+        [*command, "-s", str(folder / "load.lua"), f"http://127.0.0.1:{port}/predict"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    if "Non-2xx" in done.stdout:
+        raise RuntimeError(done.stdout)
+    (rate,) = re.findall(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    shares = dict(re.findall(r"(50|99)%\s+([\d.]+[mu]?s)", done.stdout))
+    p50, p99 = (
+        float(re.match(r"[\d.]+", shares[share])[0]) * UNITS[re.sub(r"[\d.]+", "", shares[share])]
+        for share in ("50", "99")
+    )
+    return float(rate), p50, p99
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3)
+    options = parser.parse_args()
+    if shutil.which("wrk") is None or shutil.which("taskset") is None:
+        print("wrk or taskset is not installed: nothing was measured")
+        return 0
+    variants = [name for name in NAMES if is_installed(name)]
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in variants}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "app.py").write_text(APP)
+        (folder / "load.lua").write_text(LOAD)
+        for _ in range(options.rounds):
+            for variant in variants:
+                with serving(variant, folder) as port:
+                    load(port, folder, 1)  # warms up
+                    found[variant].append(load(port, folder, options.seconds))
+    print(f"{FEATURES} features, 8 connections, medians of {options.rounds} rounds")
+    print(f"{'':38}{'requests/s':>11}{'of bare':>9}{'p50 ms':>9}{'p99 ms':>9}")
+    bare = [rate for rate, *_ in found["bare"]]
+    for variant in variants:
+        rate, p50, p99 = (statistics.median(column) for column in zip(*found[variant], strict=True))
+        ratio = statistics.median(
+            one / other for (one, *_), other in zip(found[variant], bare, strict=True)
+        )
+        print(f"{NAMES[variant]:38}{rate:11,.0f}{100 * ratio:8.1f}%{p50:9.2f}{p99:9.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

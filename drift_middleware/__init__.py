@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from drift_middleware.capture.extractors import Request, Response, Row, extractor
     from drift_middleware.config import Config
     from drift_middleware.drift.baseline import Baseline
     from drift_middleware.errors import BaselineError, ConfigError, DriftError, StoreError
@@ -25,7 +26,11 @@ __all__ = [
     "DriftError",
     "DriftMiddleware",
     "Monitor",
+    "Request",
+    "Response",
+    "Row",
     "StoreError",
+    "extractor",
 ]
 
 # Loaded at first use: to import the package costs a server nothing that it does not need.
@@ -37,7 +42,11 @@ _HOMES = {
     "DriftError": "errors",
     "DriftMiddleware": "middleware",
     "Monitor": "monitor",
+    "Request": "capture.extractors",
+    "Response": "capture.extractors",
+    "Row": "capture.extractors",
     "StoreError": "errors",
+    "extractor": "capture.extractors",
 }
 
 

@@ -14,17 +14,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 from drift_middleware.errors import ConfigError
-from drift_middleware.schemas import ColumnKind
+from drift_middleware.schemas import ColumnKind, Endpoint
+from drift_middleware.tables import dotted, impossible, parsed
 
 Policy = Literal["moved", "psi", "jensen_shannon", "hellinger", "ks", "wasserstein"]
 LEVELS = ("low", "medium", "high")
 PREFIX = "DRIFT_"
 FILE = "drift.toml"
-SEQUENCES = ("predictions", "ignore", "paths")
+SEQUENCES = ("predictions", "ignore", "paths", "redact", "hash", "alerts")
+SECRETS = ("token", "alerts", "webhook", "webhook_secret")
+WEBHOOK = re.compile(r"https?://[^\s/?#@]+([/?][^\s#]*)?")
+"without user and password, which belong in no URL"
 CHOICES = {
     "kinds": "'number', 'category', 'text', 'time', 'vector'",
     "policy": ", ".join(map(repr, get_args(Policy))),
     "store": "'rows', 'tallies'",
+    "alert_at": "'low', 'medium', 'high'",
 }
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, lt=10)]
@@ -68,16 +73,34 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "how columns divide that budget; 1 for those not named: more is noticed sooner"
     paths: tuple[str, ...] = ()
     "path patterns that are captured (`/predict`, `/models/*`); none means every path"
+    endpoint: tuple[Endpoint, ...] = ()
+    "tables of what cannot be told from a path's bytes; in Python also `endpoints`"
     route: Annotated[str, Meta(pattern=r"^/[^?#]*[^/?#]$")] = "/_drift"
     "where the routes live"
     token: str | None = None
     "bearer token that reading `route` needs; without one, reading is open"
     store: Literal["rows", "tallies"] = "rows"
     "`tallies` keeps no raw value"
+    redact: tuple[str, ...] = ()
+    "columns that are counted, and stored blank"
+    hash: tuple[str, ...] = ()
+    "columns that are counted, and stored as a hash with a key of the buffer's"
     keep_rows: Positive = 100_000
     "rows kept in the buffer"
     keep_checks: Positive = 10_000
     "checks kept in the history"
+    alerts: tuple[str, ...] = ()
+    "whom to tell of a change of severity: apprise URLs (`mailto://...`, `slack://...`)"
+    webhook: str | None = None
+    "URL that gets each alert as JSON"
+    webhook_secret: str | None = None
+    "signs the webhook's body"
+    on_change: Any = None
+    "called with the `Check` and the severity before it, in a thread; Python only"
+    alert_at: Literal["low", "medium", "high"] = "medium"
+    "the severity from which on alerts are sent"
+    alert_repeat_hours: Annotated[float, Meta(gt=0)] | None = 24.0
+    "hours after which an alert is repeated while the severity stays; None: never"
     max_body_bytes: Positive = 1 << 20
     "a longer body is counted, not parsed"
     max_queue_bytes: Positive = 64 << 20
@@ -86,11 +109,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "the kill switch"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        token = self.token and "***"
-        return [*(msgspec.structs.asdict(self) | {"token": token}).items()]
+        hidden = {name: "***" for name in SECRETS if getattr(self, name)}
+        return [*(msgspec.structs.asdict(self) | hidden).items()]
 
     def __repr__(self) -> str:
-        shown = (f"{k}={v if k == 'token' else repr(v)}" for k, v in self.__rich_repr__())
+        shown = (f"{k}={v if v == '***' else repr(v)}" for k, v in self.__rich_repr__())
         return f"Config({', '.join(shown)})"
 
     @classmethod
@@ -103,19 +126,23 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             An option is unknown or impossible.
         """
         environ = os.environ if environ is None else environ
+        if "endpoints" in options:
+            options["endpoint"] = options.pop("endpoints")
         given = _from_file(environ) | _from_environ(environ) | options
         for name in given:
             if name not in cls.__struct_fields__:
                 raise ConfigError(_unknown(name))
-        # The baseline may be a DataFrame, which no converter should look into.
-        baseline = given.pop("baseline", None)
+        # A DataFrame or a function, which no converter should look into.
+        baseline, on_change = given.pop("baseline", None), given.pop("on_change", None)
         try:
             config = msgspec.convert(
                 {name: _plain(name, value) for name, value in given.items()}, cls, strict=False
             )
         except msgspec.ValidationError as error:
             raise ConfigError(_impossible(error, given)) from None
-        return _checked(msgspec.structs.replace(config, baseline=_none(baseline)))
+        return _checked(
+            msgspec.structs.replace(config, baseline=_none(baseline), on_change=on_change)
+        )
 
 
 def _checked(config: Config) -> Config:
@@ -137,7 +164,31 @@ def _checked(config: Config) -> Config:
         msg = f"ordered=True learns shares of traffic, not {config.policy}: set policy='moved'."
         raise ConfigError(msg)
     _check_thresholds(config.thresholds)
+    _check_targets(config)
+    _check_private(config)
     return config
+
+
+def _check_private(config: Config) -> None:
+    both = sorted({*config.redact} & {*config.hash})
+    if both:
+        msg = f"redact and hash both name {both[0]!r}: it can be stored in one way only."
+        raise ConfigError(msg)
+    if config.segment_by in (*config.redact, *config.hash):
+        msg = f"segment_by={config.segment_by!r} would show the values that redact or hash hides."
+        raise ConfigError(msg)
+
+
+def _check_targets(config: Config) -> None:
+    if config.on_change is not None and not callable(config.on_change):
+        msg = f"on_change={config.on_change!r} is no function: it can be given in Python only."
+        raise ConfigError(msg)
+    if config.webhook is not None and not WEBHOOK.fullmatch(config.webhook):
+        raise ConfigError("webhook=*** is impossible: give a URL, https://host/path.")
+    if config.webhook_secret is not None and not config.webhook_secret.strip():
+        raise ConfigError("webhook_secret is empty: give a secret, or none, which signs nothing.")
+    if config.webhook_secret is not None and config.webhook is None:
+        raise ConfigError("webhook_secret signs what a webhook gets: give webhook, too.")
 
 
 def _check_thresholds(given: Mapping[str, float | dict[str, float]]) -> None:
@@ -182,7 +233,11 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_text(name: str, text: str) -> Any:
     """Turn the text of a variable into what the option takes: `a,b`, `low=.1,age.low=.3`."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if name == "endpoint":
+        return parsed(text)
+    # URLs may have commas in them: only those before the next URL part them.
+    comma = r",\s*(?=[\w+-]+://)" if name == "alerts" else ","
+    parts = [part.strip() for part in re.split(comma, text) if part.strip()]
     if name == "kinds":
         pairs = (part.partition("=") for part in parts)
         return {column.strip(): kind.strip() for column, _, kind in pairs}
@@ -210,6 +265,8 @@ def _plain(name: str, value: Any) -> Any:
         return os.fspath(value)
     if name in SEQUENCES and isinstance(value, str) and value != "auto":
         return [value]
+    if name == "endpoint" and isinstance(value, list | tuple):
+        return [dotted(table) for table in value]
     return sorted(value) if isinstance(value, set | frozenset) else value
 
 
@@ -227,9 +284,11 @@ def _unknown(name: str, shown: str | None = None) -> str:
 
 def _impossible(error: msgspec.ValidationError, given: Mapping[str, Any]) -> str:
     what, _, where = str(error).partition(" - at ")
+    if where.startswith("`$.endpoint["):
+        return impossible(what, where, given["endpoint"])
     path = re.search(r"\$\.(\w+)", where)
     name = path[1] if path else "an option"
-    value = "***" if name == "token" else repr(given.get(name))
+    value = "***" if name in SECRETS else repr(given.get(name))
     what = f"{what[:1].lower()}{what[1:]}".replace("array", "sequence of names")
     allowed = f"; allowed: {CHOICES[name]}" if name in CHOICES and "expected" not in what else ""
     return f"{name}={value} is impossible: {what}{allowed}."

@@ -86,6 +86,9 @@ class Inbox:
         if self._is_idle:
             self._wake_up()
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     @property
     def is_full(self) -> bool:
         """Say whether what comes next would be dropped, and room can be waited for."""

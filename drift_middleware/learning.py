@@ -16,6 +16,7 @@ from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.levels import level
 from drift_middleware.drift.tally import LONGEST_KEPT, numbers
+from drift_middleware.privacy import is_private
 from drift_middleware.watch import Progress, Watch
 
 SOURCE = "learned from traffic"
@@ -36,7 +37,9 @@ def fit_baseline(tx: Transaction, progress: Progress, config: Config) -> Baselin
     watched = {
         name: values
         for name, values in columns.items()
-        if name not in config.ignore and (name in named or name not in answered)
+        if name not in config.ignore
+        and not is_private(config, name)
+        and (name in named or name not in answered)
     }
     return Baseline.fit(
         watched,
@@ -84,6 +87,7 @@ def is_learnable(config: Config, watch: Watch, output: str) -> bool:
         and output not in config.ignore
         and output not in watch.baseline.columns
         and not is_secret(output)
+        and not is_private(config, output)
     )
 
 

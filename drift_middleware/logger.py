@@ -22,6 +22,10 @@ RECOVERED = "recovered"
 "fields: none"
 DROPPED = "dropped"
 "fields: dropped, reason"
+ALERT_SENT = "alert sent"
+"fields: target, kind, severity, previous, check, segment"
+ALERT_FAILED = "alert failed"
+"fields: the same, reason, attempts"
 
 
 def log(level: int, event: str, message: str = "", **fields: Any) -> None:

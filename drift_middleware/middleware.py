@@ -16,6 +16,7 @@ from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Headers, Rows
 from drift_middleware.tee import CAPTURED_METHODS, gather, is_complete, is_queued, template
 from drift_middleware.web import Routes
+from drift_middleware.web.effect import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -70,7 +71,12 @@ class DriftMiddleware:
             LOGGER.critical("not started", exc_info=True, extra={"event": "not started"})
             raise
         self._is_enabled = config.enabled
-        self._routes = Routes(self.monitor, route=config.route, token=config.token)
+        self._routes = Routes(
+            self.monitor,
+            route=config.route,
+            token=config.token,
+            policy=Policy(config.policy, config.thresholds),
+        )
         patterns = "|".join(translate(pattern) for pattern in config.paths)
         self._pattern = re.compile(patterns) if patterns else None
         # Paths that are captured, as they come, with how many headers their answers have and the
@@ -84,7 +90,9 @@ class DriftMiddleware:
         if scope["type"] != "http" or not self._is_enabled:
             await self._pass(scope, receive, send)
             return
-        monitor = self.monitor
+        monitor, app = self.monitor, self.app
+        if monitor.overhead.is_wanted:
+            app, receive = monitor.overhead.measure(app, receive)
         try:
             scope["state"]["drift"] = monitor
         except KeyError:
@@ -129,7 +137,7 @@ class DriftMiddleware:
             return send(message)
 
         try:
-            await self.app(scope, tee_receive, tee_send)
+            await app(scope, tee_receive, tee_send)
         except BaseException as error:
             if not is_queued(answer):
                 self._skip(scope, RAISED if isinstance(error, Exception) else HUNG_UP)

@@ -17,6 +17,7 @@ from drift_middleware.config import Config
 from drift_middleware.errors import StoreError
 from drift_middleware.inbox import Inbox
 from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
+from drift_middleware.overhead import Overhead
 from drift_middleware.period import period
 from drift_middleware.schemas import (
     Check,
@@ -30,6 +31,8 @@ from drift_middleware.tee import Seen
 
 if TYPE_CHECKING:
     from drift_middleware.buffer import Store
+    from drift_middleware.capture.reader import Reader
+    from drift_middleware.export.sender import Sender
     from drift_middleware.recorder import Recorder
     from drift_middleware.watch import Batch
 
@@ -71,8 +74,10 @@ class Monitor:
         self.config = config or Config.load(**options)
         self.headers: list[tuple[bytes, bytes]] = _headers("unknown", "unknown", "unknown", 0)
         self.max_body_bytes = self.config.max_body_bytes
+        self.overhead = Overhead()
         self._clock = clock
         self._recorder: Recorder | None = None
+        self._sender: Sender | None = None
         self._is_running = False
         self._begin()
         if self.config.enabled:
@@ -83,12 +88,15 @@ class Monitor:
 
     def _prepare(self) -> Recorder:
         """Load the baseline and try the buffer, so that what is wrong is said at start."""
+        from drift_middleware.alerting import open_alerts
         from drift_middleware.opening import open_baseline
         from drift_middleware.recorder import Recorder
 
         config = self.config
         baseline = open_baseline(config)
         recorder = Recorder(config, baseline, self._store(), self._clock)
+        recorder.alerts = open_alerts(config, recorder, self._clock)
+        self._sender = recorder.alerts.sender(self._writing) if recorder.alerts else None
         recorder.open()
         recorder.close()  # the thread opens its own: servers fork, a connection must not
         return recorder
@@ -193,13 +201,24 @@ class Monitor:
 
         report = overview(self._recorder.view, self.config.learn_rows, segment)
         report.version = __version__
+        if self._reader is not None:
+            report.capture.endpoints = self._reader.report()
         report.capture.lag_seconds = round(self.inbox.lag_seconds(self._clock()), 3)
+        report.capture.queued = len(self.inbox)
+        report.capture.added_microseconds = self.overhead.percentiles()
+        report.capture.database_bytes = self._recorder.store.size()
         if self._reason is not None:
             report.status, report.reason = "degraded", self._reason
         if asked is not None:
             counted = self._recorder.store.counted(asked.since, asked.until)
             report.window = window_report(self._recorder.view, counted)
         return report
+
+    def metrics(self, *, is_open: bool = False) -> bytes:
+        """Write the report as Prometheus takes it; `is_open`: as OpenMetrics."""
+        from drift_middleware.export.prometheus import exposition
+
+        return exposition(self.report(), is_open=is_open)
 
     def signals(self) -> list[SignalReport]:
         """Build the report of every signal that was captured."""
@@ -224,7 +243,7 @@ class Monitor:
         """Set up all that belongs to one process."""
         self.inbox = Inbox(self.config.max_queue_bytes, self._start)
         self._starting = threading.Lock()
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         self._rounds = threading.Condition()
         self._is_stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -235,6 +254,8 @@ class Monitor:
         self._unwritten: list[Batch] = []
         self._retry_at = 0.0
         self._reason: str | None = None
+        self._sender = None
+        self._reader: Reader | None = None
 
     def pause_for_fork(self) -> None:
         """Wait for the end of a transaction: the child would have its locks for ever."""
@@ -254,6 +275,8 @@ class Monitor:
         self._begin()
         if self._recorder is not None:
             self._recorder.begin_in_child(self._store())
+            alerts = self._recorder.alerts
+            self._sender = alerts.sender(self._writing) if alerts else None
 
     def _start(self) -> None:
         """Start the thread of this process, if it does not run."""
@@ -278,6 +301,8 @@ class Monitor:
                 self._answered = asked
                 rounds.notify_all()
             if last:
+                if self._sender:
+                    self._sender.finish()
                 recorder.close()
                 return
             if not stopping.is_set():
@@ -297,6 +322,8 @@ class Monitor:
             if not self._unwritten:
                 recorder.refresh()
                 recorder.check_if_time()
+                if self._sender and not self._is_stopping.is_set():
+                    self._sender.turn()
                 if self._reason == reason:  # nothing new went wrong in this round
                     self._recover()
         except StoreError as error:
@@ -305,17 +332,21 @@ class Monitor:
             self._counters["errors"] += 1
             self._degrade(f"unexpected {type(error).__name__}: {error}")
         self._publish()
+        self.overhead.is_wanted = True
 
     def _read(self, items: Sequence[Seen | Rows], now: float) -> Batch:
         """Turn what was queued into rows, and count what gives none."""
-        from drift_middleware.capture import read
+        from drift_middleware.capture.reader import Reader
         from drift_middleware.segments import label_of
         from drift_middleware.watch import Batch
 
-        batch = Batch()
+        batch, reader = Batch(), self._reader or Reader(endpoints=self.config.endpoint)
+        watch = self._recorder.view.watch if self._recorder else None
+        reader.columns = watch.features if watch else ()
+        self._reader = reader
         for item in items:
             content = item.unpack(now, self.max_body_bytes) if isinstance(item, Seen) else item
-            rows = read(content) if isinstance(content, Exchange) else content
+            rows = reader.read(content) if isinstance(content, Exchange) else content
             if rows is None:
                 continue
             if rows.skipped:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from drift_middleware.capture.endpoints import described
+from drift_middleware.capture.extractors import load_entry_points
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.descriptors.texts import Text
-from drift_middleware.drift.thresholds import check_options
+from drift_middleware.drift.thresholds import check_names, check_options
 from drift_middleware.errors import ConfigError
 
 
@@ -15,8 +19,10 @@ def open_baseline(config: Config) -> Baseline | None:
     Raises
     ------
     ConfigError, BaselineError
-        It cannot be read, lacks what the options name, or needs what is not installed.
+        It cannot be read, lacks what the options name, or needs what is not installed; or what
+        they say of endpoints is impossible.
     """
+    _check_endpoints(config)
     baseline = None
     if config.baseline is not None:
         baseline = Baseline.open(
@@ -45,6 +51,12 @@ def _check_extras(baseline: Baseline) -> None:
             raise ConfigError(msg)
 
 
+def _check_endpoints(config: Config) -> None:
+    """Load the extractors of installed packages; raise ConfigError if `endpoint` cannot be."""
+    load_entry_points()
+    described(config.endpoint)
+
+
 def _check_columns(config: Config, baseline: Baseline | None) -> None:
     """Raise ConfigError if what the options say of columns cannot be, now that they are known."""
     outputs = None
@@ -59,5 +71,15 @@ def _check_columns(config: Config, baseline: Baseline | None) -> None:
             weights=config.weights,
             outputs=outputs,
         )
+        if baseline is not None:
+            _check_private(config, baseline, outputs)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def _check_private(config: Config, baseline: Baseline, outputs: Collection[str] | None) -> None:
+    """Raise ValueError if `redact` or `hash` name what is not there: a slip would store it."""
+    parts = (name.split(".") for name in (*baseline.columns, *(outputs or ())))
+    known = {".".join(names[:size]) for names in parts for size in range(1, len(names) + 1)}
+    for option, names in (("redact", config.redact), ("hash", config.hash)):
+        check_names(option, names, known, is_complete=outputs is None)

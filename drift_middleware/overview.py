@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from drift_middleware.buffer import Counted
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.report import signal_reports, window_signals
 from drift_middleware.drift.signals import Layout
+from drift_middleware.drift.state import State
 from drift_middleware.errors import ConfigError
 from drift_middleware.judging import worst
 from drift_middleware.schemas import (
@@ -23,6 +26,7 @@ from drift_middleware.schemas import (
 from drift_middleware.watch import View
 
 SKIPPED = "skipped:"
+_REPORTED: WeakKeyDictionary[State, tuple[Any, list[SignalReport]]] = WeakKeyDictionary()
 COUNTED = ("requests", "rows", "unaligned", "dropped", "errors")
 
 
@@ -36,6 +40,7 @@ def overview(view: View, learn_rows: int, segment: str | None = None) -> Report:
     """
     progress, watch, check = view.progress, view.watch, view.progress.check
     report = Report(since=progress.since, capture=_capture(view.counters))
+    report.alerts = view.alerts or report.alerts
     report.status = "learning" if watch is None else "watching" if check else "warming up"
     if check is not None:
         report.severity, report.data = check.severity, check.data
@@ -62,31 +67,34 @@ def _turn_to(report: Report, segment: str, view: View) -> None:
         known = ", ".join(view.segments) or "none yet"
         msg = f"There is no segment {segment!r}. Watched: {known}."
         raise ConfigError(msg)
-    watch, state = view.segments[segment]
     report.segment = segment
-    report.signals = signal_reports(
-        watch.detector,
-        state,
-        captured=view.progress.captured,
-        first_check=view.progress.first_check,
-    )
+    report.signals = signals_of(view, segment)
     report.severity, report.data, report.prediction = (
         worst(one.severity for one in report.signals if one.role in roles)
         for roles in (("feature", "prediction"), ("feature",), ("prediction",))
     )
 
 
-def signals_of(view: View) -> list[SignalReport]:
-    """Report on every signal that was captured."""
-    if view.watch is None or view.state is None:
+def signals_of(view: View, segment: str | None = None) -> list[SignalReport]:
+    """Report on every signal that was captured, of one segment or of all traffic."""
+    watch, state = (view.watch, view.state) if segment is None else view.segments[segment]
+    if watch is None or state is None:
         return []
-    return signal_reports(
-        view.watch.detector,
-        view.state,
-        captured=view.progress.captured,
-        first_check=view.progress.first_check,
-        moved_pair=view.progress.moved_pair,
-    )
+    progress = view.progress
+    pair = progress.moved_pair if segment is None else None
+    asked = ({*progress.captured}, progress.first_check, pair)
+    known = _REPORTED.get(state)
+    if known is None or known[0] != asked:
+        # A state stays what it is until the next check, and 200 signals take 150 ms.
+        reports = signal_reports(
+            watch.detector,
+            state,
+            captured=progress.captured,
+            first_check=progress.first_check,
+            moved_pair=pair,
+        )
+        known = _REPORTED[state] = asked, reports
+    return [*known[1]]
 
 
 def window_report(view: View, counted: Iterable[Counted]) -> WindowReport:
@@ -124,4 +132,7 @@ def _baseline(baseline: Baseline) -> BaselineInfo:
 
 def _capture(counters: Mapping[str, int]) -> CaptureReport:
     skipped = {k.removeprefix(SKIPPED): n for k, n in counters.items() if k.startswith(SKIPPED)}
-    return CaptureReport(skipped=skipped, **{name: counters.get(name, 0) for name in COUNTED})
+    report = CaptureReport(skipped=skipped)
+    for name in COUNTED:
+        setattr(report, name, counters.get(name, 0))
+    return report

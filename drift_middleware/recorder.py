@@ -16,9 +16,10 @@ from itertools import accumulate
 
 import msgspec
 
+from drift_middleware.alerting import Alerting
 from drift_middleware.buffer import Store, Transaction, pack, pack_slices
 from drift_middleware.capture import tabulate
-from drift_middleware.capture.relevance import is_about
+from drift_middleware.capture.relevance import is_about, is_bare
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.detector import Detector, carry
@@ -30,6 +31,7 @@ from drift_middleware.events import say_check, say_learned, say_not_learned
 from drift_middleware.judging import judge
 from drift_middleware.learning import fit_baseline, fit_outputs, is_learnable, learnable, plain
 from drift_middleware.logger import DEGRADED, log
+from drift_middleware.privacy import append_rows
 from drift_middleware.schemas import Check, Role, SegmentCheck, Table, Tally
 from drift_middleware.segments import (
     Segments,
@@ -66,6 +68,7 @@ class Recorder:
         self.config = config
         self.store = store
         self.view = View(Progress())
+        self.alerts: Alerting | None = None
         self._configured = baseline
         self._clock = clock
         # The shared progress and state as this process last saw or wrote them.
@@ -84,7 +87,7 @@ class Recorder:
         """Bring the buffer and the configured baseline together.  Raises StoreError."""
         self.store.open()
         configured = self._configured.fingerprint if self._configured else ""
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             if self._progress.configured != configured:
                 self._start(tx)
             self._progress.options = {name: getattr(self.config, name) for name in JUDGING}
@@ -103,12 +106,12 @@ class Recorder:
     def refresh(self) -> None:
         """Take over what other processes wrote."""
         if self.store.is_changed():
-            with self._transaction():
+            with self.transaction():
                 pass
 
     def write(self, batch: Batch) -> None:
         """Write one batch, and make the checks that fall due.  All of it, or StoreError."""
-        with self._transaction() as tx:
+        with self.transaction() as tx:
             tx.count(batch.counters)
             rest = batch
             while rest.rows:
@@ -123,7 +126,7 @@ class Recorder:
         if seconds is None or not seen.pending or seen.watch is None:
             return
         if abs(self._clock() - seen.progress.checked_at) >= seconds:
-            with self._transaction() as tx:  # another process may have made it meanwhile
+            with self.transaction() as tx:  # another process may have made it meanwhile
                 if self._watch is not None and tx.pending()[0] and self._elapsed() >= 1:
                     self._check(tx, self._watch)
 
@@ -134,7 +137,7 @@ class Recorder:
     # What all workers share.
 
     @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> Iterator[Transaction]:
         """Load what is shared, let the block change it, save it, and show it; or do nothing."""
         try:
             with self.store.transaction() as tx:
@@ -210,9 +213,10 @@ class Recorder:
             name: (watch, self._segment_states.get(name) or watch.detector.start())
             for name, watch in (self._segments.watches.items() if self._segments else ())
         }
-        return View(
+        view = View(
             progress, self._watch, self._state, tx.counters(), tx.pending()[0], segments, learned
         )
+        return self.alerts.shown(tx, view) if self.alerts else view
 
     def _start(self, tx: Transaction) -> None:
         """Begin afresh with the configured baseline, or without one; the history stays."""
@@ -222,6 +226,7 @@ class Recorder:
             first_check=tx.last_check_number(),
             since=self._now(),
             checked_at=self._clock(),
+            alarms=self._progress.alarms,
         )
         self._watch = self._state = self._segments = None
         self._segment_states = {}
@@ -282,7 +287,7 @@ class Recorder:
         part, rest = batch.split(requests)
         table = tabulate(part.rows, features=None, predictions=None, at=part.at)
         columns = learnable(table.columns)
-        tx.append_rows(_row_times(table), columns)
+        append_rows(tx, self.config, _row_times(table), columns, {})
         self._count(tx, table)
         for name in columns:
             self._progress.captured.setdefault(name, _role(table, name))
@@ -320,11 +325,12 @@ class Recorder:
 
     def _related(self, tx: Transaction, watch: Watch, batch: Batch) -> Batch:
         """Leave out what other routes of the app answer: JSON too, but not of the model."""
-        if self._endpoints.issuperset(batch.endpoints):
+        bare = len(watch.features) > 1 and any(map(is_bare, batch.rows))
+        if self._endpoints.issuperset(batch.endpoints) and not bare:
             return batch
         kept = []
         for i, (rows, endpoint) in enumerate(zip(batch.rows, batch.endpoints, strict=True)):
-            if endpoint in self._endpoints:
+            if endpoint in self._endpoints and not (bare and is_bare(rows)):
                 kept.append(i)
             elif is_about(rows, watch.features, watch.vectors):
                 if len(self._endpoints) >= MAX_ENDPOINTS:  # an app that names no templates
@@ -355,7 +361,7 @@ class Recorder:
             values = placed.values
             others = [name for name in table.outputs if is_learnable(self.config, watch, name)]
             values |= {name: plain(table.columns[name]) for name in others}
-            tx.append_rows(_row_times(table), values, watch.types)
+            append_rows(tx, self.config, _row_times(table), values, watch.types)
         slices = slices_of(
             len(table.requests), pending, self.config.check_every, at_least=self._elapsed()
         )
@@ -442,7 +448,7 @@ class Recorder:
             msgspec.json.encode(summary(whole.verdicts)),
             pack_slices(whole.slices, self._progress.captured),
         )
-        self._conclude(check)
+        self._conclude(tx, check)
         if self._lacks_outputs(watch) and self._progress.predicted >= self.config.learn_rows:
             self._learn_outputs(tx, watch)
 
@@ -464,12 +470,14 @@ class Recorder:
                 )
         return checks
 
-    def _conclude(self, check: Check) -> None:
+    def _conclude(self, tx: Transaction, check: Check) -> None:
         before, self._progress.check = self._progress.check, check
         self._progress.checked_at = self._clock()
         if before is None or check.severity != before.severity:
             self._progress.since = check.at
         self._events.append(partial(say_check, check, before))
+        if self.alerts is not None:
+            self._progress.alarms = self.alerts.queue(tx, self._look(tx), check, before)
 
     def _now(self) -> str:
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 Severity = Literal["unknown", "none", "low", "medium", "high"]
 Status = Literal["learning", "warming up", "watching", "degraded", "off"]
 Role = Literal["feature", "prediction"]
 Kind = Literal["ordered", "categorical"]
 ColumnKind = Literal["number", "category", "text", "time", "vector"]
+AlertKind = Literal["change", "repeat", "recovery"]
 Headers = list[tuple[bytes, bytes]]
 
 SEVERITIES: tuple[Severity, ...] = ("none", "low", "medium", "high")
@@ -49,6 +50,44 @@ class Rows(Struct, gc=False):
     "why there are no rows, from a closed set of reasons"
     unaligned: bool = False
     "there were predictions, but not one for each row"
+
+
+class Endpoint(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename=lambda name: name.replace("_", ".", 1),
+):
+    """A table `[[endpoint]]`: what nobody can tell from the bytes of one path.
+
+    Its keys are written with a point: `request.rows`.  A location is a JSON Pointer when it begins
+    with `/`, else a path as `instances[].data`, where `[]` is each of these.
+    """
+
+    path: str
+    "path template: `/v1/models/{model}:predict`; `{name:path}` takes slashes too"
+    format: str = "auto"
+    "name of the format, or of an extractor, where detection shall not decide"
+    extract: str | None = None
+    "a function that gives the rows: `package.module:function`"
+    request_rows: str | None = None
+    "location of the rows in the request"
+    request_features: tuple[str, ...] = ()
+    "the features to take; of rows that are lists, the names of all values in order"
+    request_ignore: tuple[str, ...] = ()
+    "names or pointers, within a row, of what is no feature"
+    response_prediction: str | None = None
+    "location of the predictions in the response"
+    response_label: str | None = None
+    response_probability: str | None = None
+    "location of a probability, or of a list of them"
+    response_classes: tuple[str | int, ...] = ()
+    "names of the classes, in the order of the probabilities and the numbers of the labels"
+    align: Annotated[str, Meta(pattern="^(index|none|key:/.+)$")] = "index"
+    "what brings rows and predictions together: their order, a key of both as `key:/id`, nothing"
+    kind: Literal["classification", "regression"] | None = None
+    "classification: a number that is predicted names a class; regression: a list is no classes"
 
 
 class Table(Struct):
@@ -107,6 +146,56 @@ class Check(Struct, kw_only=True):
     "the signals that are above none"
     segments: dict[str, SegmentCheck] = {}
     "those that had rows"
+
+
+class Alarm(Struct):
+    """What people were last told of all traffic, or of one segment."""
+
+    severity: Severity
+    at: float
+    "when, seconds since the epoch"
+
+
+class AlertSignal(Struct):
+    """A signal that an alert names."""
+
+    name: str
+    severity: Severity
+    moved: float
+    at_least: float
+    why: str
+
+
+class Alert(Struct, kw_only=True):
+    """What people are told: the body of a webhook."""
+
+    id: str
+    "the same however often it is sent"
+    kind: AlertKind
+    severity: Severity
+    previous: Severity
+    segment: str | None = None
+    "whose severity it is; null: that of all traffic"
+    signals: list[AlertSignal] = []
+    "those that moved, the worst first, no more than ten"
+    check: Check
+    host: str = ""
+    "the machine that made the check"
+    path: str = "/_drift"
+    "where there is more to see"
+
+
+class AlertsReport(Struct, kw_only=True):
+    """What became of the alerts."""
+
+    sent: int = 0
+    failed: int = 0
+    "attempts that failed"
+    given_up: int = 0
+    "alerts that nobody got"
+    pending: int = 0
+    last_error: str | None = None
+    "of the newest alert that failed, if one of those that are kept did"
 
 
 class CheckInfo(Struct):
@@ -203,8 +292,30 @@ class WindowReport(Struct, kw_only=True):
     "those that were captured, the most moved first"
 
 
+class EndpointReport(Struct, kw_only=True):
+    """What one process has seen of an endpoint.  Names, never values."""
+
+    endpoint: str
+    "path template that the app matched, or that the options name; else the path; `*`: all others"
+    content_type: str
+    format: str = ""
+    "as it was recognised last"
+    pinned: bool = False
+    "recognised so often that it is tried first"
+    changes: int = 0
+    "how often it became another"
+    requests: int = 0
+    rows: int = 0
+    fields: list[str] = []
+    "some of the features' names"
+    outputs: list[str] = []
+    "some of the predictions' names"
+    skipped: dict[str, int] = {}
+    unaligned: int = 0
+
+
 class CaptureReport(Struct, kw_only=True):
-    """What was captured, and what was not."""
+    """What was captured, and what was not: by all processes, but for `endpoints`."""
 
     requests: int = 0
     "captured requests"
@@ -214,6 +325,14 @@ class CaptureReport(Struct, kw_only=True):
     dropped: int = 0
     errors: int = 0
     lag_seconds: float = 0.0
+    queued: int = 0
+    "exchanges that wait to be read, in this process"
+    added_microseconds: dict[str, float] = {}
+    "what the middleware added to requests, in this process: `p50` and `p99` of a few of them"
+    database_bytes: int = 0
+    "with its log"
+    endpoints: list[EndpointReport] = []
+    "what the process that answers has read since it started, most requested first"
 
 
 class Report(Struct, kw_only=True):
@@ -235,6 +354,7 @@ class Report(Struct, kw_only=True):
     learning: dict[str, int] | None = None
     "rows seen and rows needed, while a baseline (or the outputs it lacks) is being learned"
     capture: CaptureReport = field(default_factory=CaptureReport)
+    alerts: AlertsReport = field(default_factory=AlertsReport)
     segments: dict[str, SegmentCheck] = {}
     "what the last check says of each segment that had rows in it"
     segment: str | None = None

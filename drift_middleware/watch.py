@@ -19,7 +19,7 @@ from drift_middleware.drift.joint import PairMoved
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import State
 from drift_middleware.drift.tally import JOINT, Counter
-from drift_middleware.schemas import Check, Role, Rows
+from drift_middleware.schemas import Alarm, AlertsReport, Check, Role, Rows
 
 JUDGING = (
     *("policy", "thresholds", "weights", "guard"),
@@ -81,6 +81,8 @@ class Progress(Struct):
     "when that was, or when watching began, seconds since the epoch"
     since: str | None = None
     "when the severity became what it is"
+    alarms: dict[str, Alarm] = {}
+    "what people were last told of all traffic (`''`) and of segments, while it is grave"
 
 
 class Watch:
@@ -126,6 +128,9 @@ class View(Struct, frozen=True):
     segments: dict[str, tuple[Watch, State]] = {}
     learned: int | None = None
     "rows learned from so far, while a baseline or the outputs it lacks is learned"
+    alerts: AlertsReport | None = None
+    alert_due: float | None = None
+    "when the next alert is to be sent, seconds since the epoch"
 
 
 def _types(baseline: Baseline) -> dict[str, str]:

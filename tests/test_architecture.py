@@ -16,29 +16,37 @@ ALLOWED = {
     "errors": set(),
     "schemas": set(),
     "logger": set(),
-    "config": {"errors", "schemas"},
+    "config": {"errors", "schemas", "tables"},
+    "tables": {"schemas"},
     "capture": RECORDS,
     "drift": RECORDS,
     "buffer": RECORDS,
     "web": RECORDS,
+    "export": RECORDS,
+    "alerting": {"buffer", "config", "export", "overview", "schemas", "watch"},
     "tee": {"schemas"},
     "inbox": {"schemas", "tee"},
     "watch": {"config", "drift", "schemas"},
-    "opening": {"config", "drift", "errors"},
+    "opening": {"capture", "config", "drift", "errors"},
+    "overhead": set(),
     "events": {"drift", "logger", "schemas"},
     "judging": {"drift", "schemas", "watch"},
     "segments": {"config", "drift", "schemas", "watch"},
-    "learning": RECORDS | {"config", "capture", "drift", "buffer", "watch"},
+    "privacy": {"buffer", "capture", "config", "drift"},
+    "learning": RECORDS | {"config", "capture", "drift", "buffer", "privacy", "watch"},
     "recorder": RECORDS
     | {"config", "capture", "drift", "buffer"}
-    | {"events", "judging", "learning", "segments", "watch"},
+    | {"alerting", "events", "judging", "learning", "privacy", "segments", "watch"},
     "overview": {"buffer", "drift", "errors", "judging", "schemas", "watch"},
     "period": {"errors"},
     "backtest": RECORDS | {"buffer", "config", "drift", "period", "recorder", "segments", "watch"},
-    "cli": {"__init__", "backtest", "config", "drift", "errors"},
+    "cli": RECORDS
+    | {"__init__", "backtest", "capture", "config", "drift", "opening", "recorder", "tee", "watch"},
     "__main__": {"cli"},
     "monitor": RECORDS
     | {
+        "alerting",
+        "export",
         "overview",
         "segments",
         "config",
@@ -48,17 +56,21 @@ ALLOWED = {
         "tee",
         "inbox",
         "opening",
+        "overhead",
         "period",
         "recorder",
         "watch",
         "__init__",
     },
     "middleware": RECORDS | {"config", "monitor", "tee", "web"},
-    "__init__": {"config", "drift", "errors", "middleware", "monitor"},
+    "__init__": {"capture", "config", "drift", "errors", "middleware", "monitor"},
 }
 KNOW_STARLETTE = {"middleware", "web"}
-KNOW_ITS_TYPES = {"tee", "inbox"}
-SLOW = {"pandas", "scipy.stats", "pyarrow", "sqlite_utils"}
+KNOW_ITS_TYPES = {"tee", "inbox", "overhead"}
+SLOW = {
+    *("pandas", "scipy.stats", "pyarrow", "sqlite_utils"),
+    *("apprise", "prometheus_client", "opentelemetry"),
+}
 LOADED_LATE = {"buffer/migrations.py"}  # by the opening of a database alone
 
 

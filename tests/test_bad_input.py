@@ -240,10 +240,10 @@ def test_odd_json_is_read_as_it_was_meant(name, watch):
 
 
 HEADERS = {
-    "gzip": ([*JSON, (b"content-encoding", b"gzip")], "content encoding not supported"),
-    "a form": ([(b"content-type", b"multipart/form-data")], "content type not supported"),
+    "gzip": ([*JSON, (b"content-encoding", b"gzip")], "body is not JSON"),
+    "a form": ([(b"content-type", b"multipart/form-data")], "unreadable"),
     "odd bytes": ([(b"content-type", b"\xff\xfe;;=")], "content type not supported"),
-    "none": ([], "body is not JSON"),
+    "none": ([], "content type not supported"),
 }
 
 

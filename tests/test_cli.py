@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from drift_middleware import __version__
 from drift_middleware.backtest import Backtest, backtest
-from drift_middleware.cli import backtest as command
-from drift_middleware.cli import main
+from drift_middleware.cli import layout, main
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.monitor import Monitor
 
@@ -143,7 +142,7 @@ def test_a_table_fits_the_terminal(tmp_path, columns):
 
 
 def test_a_long_table_is_cut_and_says_so(path, monkeypatch):
-    monkeypatch.setattr(sys.modules[command.callback.__module__], "MOST_LINES", 1)
+    monkeypatch.setattr(layout, "MOST_LINES", 1)
     text = run("backtest", "--buffer", path).stdout
     assert "more; --json gives them all" in text
 

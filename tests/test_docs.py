@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from drift_middleware import Config, logger
+from drift_middleware.capture.endpoints import described
 from drift_middleware.schemas import Report
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
@@ -48,3 +49,14 @@ def test_the_report_that_is_shown_has_the_fields_that_there_are():
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
 def test_every_python_block_compiles(code):
     compile(code, "README.md", "exec")
+
+
+def test_the_endpoint_that_is_shown_is_one(tmp_path):
+    (shown,) = (text for kind, text in BLOCKS if kind == "toml" and "[[endpoint]]" in text)
+    path = tmp_path / "drift.toml"
+    path.write_text(shown)
+    config = Config.load({"DRIFT_CONFIG": str(path)})
+    (table,) = config.endpoint
+    unused = {"extract", "response_prediction"}
+    assert all(getattr(table, name) for name in {*table.__struct_fields__} - unused)
+    assert len(described(config.endpoint)) == 1

@@ -101,3 +101,11 @@ def test_serving_with_a_saved_baseline_does_not_load_scipys_statistics(saved, co
 @PROGRAMS
 def test_serving_with_a_saved_baseline_does_not_load_pandas(saved, code):
     assert loaded(code, *saved) & {"pandas", "pyarrow"} == set()
+
+
+@PROGRAMS
+def test_serving_does_not_load_what_alerts_and_metrics_need(saved, code):
+    modules = loaded(code, *saved)
+    assert "drift_middleware.alerting" in modules
+    assert modules & {"apprise", "prometheus_client", "opentelemetry", "urllib.request"} == set()
+    assert "drift_middleware.export.targets" not in modules

@@ -3,10 +3,18 @@
 from drift_middleware.buffer.packing import pack, pack_slices
 from drift_middleware.buffer.reading import SqliteReader
 from drift_middleware.buffer.sqlite import SqliteStore
-from drift_middleware.buffer.store import Counted, Reader, Sliced, Store, Transaction
+from drift_middleware.buffer.store import (
+    Counted,
+    Letter,
+    Reader,
+    Sliced,
+    Store,
+    Transaction,
+)
 
 __all__ = [
     "Counted",
+    "Letter",
     "Reader",
     "Sliced",
     "SqliteReader",

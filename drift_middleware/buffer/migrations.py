@@ -41,3 +41,18 @@ def create_tables(db: Database) -> None:
     )
     db.table("state").create({"key": str, "value": bytes}, pk="key")
     db.table("counters").create({"name": str, "value": int}, pk="name")
+    db.table("alerts").create(
+        {
+            "id": int,
+            "at": float,
+            "number": int,
+            "kind": str,
+            "target": str,
+            "payload": str,
+            "attempts": int,
+            "next_at": float,
+            "outcome": str,
+            "error": str,
+        },
+        pk="id",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,14 @@ class SqliteReader:
         """Read a kept baseline."""
         with self._reading() as connection:
             return read_baseline(connection, fingerprint)
+
+    def size(self) -> int:
+        """Bytes of the file and of its log; 0 where there is none."""
+        size = 0
+        for path in (self._where, Path(f"{self._where}-wal")):
+            with suppress(OSError):
+                size += path.stat().st_size
+        return size
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

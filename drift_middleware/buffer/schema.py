@@ -53,6 +53,18 @@ CREATE TABLE IF NOT EXISTS "counters" (
    "name" TEXT PRIMARY KEY,
    "value" INTEGER
 );
+CREATE TABLE IF NOT EXISTS "alerts" (
+   "id" INTEGER PRIMARY KEY,
+   "at" REAL,
+   "number" INTEGER,
+   "kind" TEXT,
+   "target" TEXT,
+   "payload" TEXT,
+   "attempts" INTEGER,
+   "next_at" REAL,
+   "outcome" TEXT,
+   "error" TEXT
+);
 CREATE TABLE IF NOT EXISTS "_sqlite_migrations" (
    "id" INTEGER PRIMARY KEY,
    "migration_set" TEXT,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drift_middleware.schemas import Check, Role, Tally
+from drift_middleware.schemas import Alert, Check, Role, Tally
 
 
 class Counted(NamedTuple):
@@ -32,6 +32,18 @@ class Sliced(NamedTuple):
     "(slices, n) the counts of each time slice, oldest first"
     captured: dict[str, Role]
     "the columns that traffic had shown by then"
+
+
+class Letter(NamedTuple):
+    """An alert on its way to one target: whoever has it may send it, until its lease ends."""
+
+    id: int
+    target: str
+    payload: bytes
+    attempts: int
+    "this one included"
+    at: float
+    "when it was queued"
 
 
 class Transaction(Protocol):
@@ -118,9 +130,38 @@ class Transaction(Protocol):
         """Read all counters."""
         ...
 
+    def queue_alert(self, alert: Alert, targets: Sequence[str], at: float) -> None:
+        """Queue an alert for each target, and forget what was settled long ago."""
+        ...
+
+    def give_up_alerts(self, before: float) -> int:
+        """Give up those queued before that time, and the oldest of too many; say how many."""
+        ...
+
+    def claim_alert(self, targets: Sequence[str], now: float, until: float) -> Letter | None:
+        """Take one that is due, the oldest of its target; until then nobody else gets it."""
+        ...
+
+    def settle_alert(
+        self, letter: Letter, outcome: str | None, error: str | None, next_at: float
+    ) -> bool:
+        """Note what became of one: an outcome, or when to try again.
+
+        Says whether the claim still held; if not, nothing is noted.
+        """
+        ...
+
+    def pending_alerts(self, targets: Sequence[str]) -> tuple[int, float | None, str | None]:
+        """Return how many wait, when one of these targets' is due, and the newest error."""
+        ...
+
 
 class Reader(Protocol):
     """What can be read of a buffer while others write.  From any thread; raises StoreError."""
+
+    def size(self) -> int:
+        """Return the bytes that the buffer takes; never raises."""
+        ...
 
     def history(self, limit: int, before: int | None = None) -> list[Check]:
         """Read the newest checks (numbered below `before`), newest first."""

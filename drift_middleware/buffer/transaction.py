@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from drift_middleware.buffer.outbox import SqliteOutbox
 from drift_middleware.buffer.reading import CHECK_COLUMNS, read_baseline, read_state
 from drift_middleware.schemas import Check, Tally
 
@@ -20,7 +21,7 @@ UNSTORABLE = (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.Progr
 "what SQLite raises for a value that it cannot hold"
 
 
-class SqliteTransaction:
+class SqliteTransaction(SqliteOutbox):
     """A `Transaction`: statements between `BEGIN IMMEDIATE` and `COMMIT`."""
 
     def __init__(

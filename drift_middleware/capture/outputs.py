@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from drift_middleware.capture.bodies import Events
 from drift_middleware.capture.records import dotted, kinds, transposed
 
 NUMBERS = {int, float, type(None)}
@@ -16,6 +17,10 @@ NO_ANSWER: Final = object()
 # Keys that servers put around their predictions, the surest first.
 WRAPPERS = ("predictions", "outputs", "results", "prediction", "output", "result")
 WRAPPING = frozenset(WRAPPERS)
+
+
+class Scores(dict[Any, float]):
+    """The classes of one row, each with its score: only the best one makes columns."""
 
 
 def join(answer: Any, rows: int) -> tuple[list[Any] | None, bool]:
@@ -31,6 +36,8 @@ def join(answer: Any, rows: int) -> tuple[list[Any] | None, bool]:
     if answer is NO_ANSWER or answer is None:
         return None, False
     kind = type(answer)
+    if kind is Events:
+        return None, False  # a format that knows the stream reads it
     while kind is dict and len(answer) == 1 and (key := next(iter(answer))) in WRAPPING:
         answer = answer[key]
         kind = type(answer)
@@ -45,9 +52,15 @@ def join(answer: Any, rows: int) -> tuple[list[Any] | None, bool]:
 
 def _from_list(answers: list[Any], rows: int) -> list[Any] | None:
     if len(answers) == rows:
+        if type(answers[0]) is list and is_ranking(answers[0]):
+            return list(map(classes, answers))
         return answers
-    if rows == 1 and (is_probabilities(answers) or is_ranking(answers)):
-        return [answers]
+    if rows == 1:
+        if is_ranking(answers):
+            return [classes(answers)]
+        return [answers] if is_probabilities(answers) else None
+    if len(answers) == 1 and type(answers[0]) is list and len(answers[0]) == rows:
+        return answers[0]  # all on one line of CSV
     return None
 
 
@@ -80,8 +93,27 @@ def is_probabilities(values: list[Any]) -> bool:
 def is_ranking(values: list[Any]) -> bool:
     """Tell whether a list holds the classes of one row, as `{"label": ..., "score": ...}`."""
     return bool(values) and all(
-        type(value) is dict and "label" in value and type(value.get("score")) in (float, int)
+        type(value) is dict
+        and type(value.get("label")) in (str, int)
+        and type(value.get("score")) in (float, int)
         for value in values
+    )
+
+
+def classes(prediction: Any) -> Any:
+    """Give a ranking as scores by label; anything else as it is."""
+    if type(prediction) is list and is_ranking(prediction):
+        return Scores((value["label"], value["score"]) for value in prediction)
+    return prediction
+
+
+def is_error(prediction: Any) -> bool:
+    """Tell whether one answer, or one row of it, says that something went wrong."""
+    # A number of that name is an output: the margin of a forecast.
+    return (
+        type(prediction) is dict
+        and type(error := prediction.get("error")) in (str, dict)
+        and bool(error)
     )
 
 
@@ -97,10 +129,19 @@ def flatten(prediction: Any) -> dict[str, Any]:
     """
     kind = type(prediction)
     if kind is dict:
-        return dotted(prediction)
+        return {} if "error" in prediction and is_error(prediction) else dotted(prediction)
     if kind is list:
         return _flatten_list(prediction)
-    return {"prediction": prediction}
+    if kind is Scores:
+        return _best(prediction)
+    return {} if kind is bytes else {"prediction": prediction}
+
+
+def _best(scores: Scores) -> dict[str, Any]:
+    if not scores:
+        return {}
+    label = max(scores, key=scores.__getitem__)
+    return {"label": label, "score": scores[label]}
 
 
 def _flatten_list(values: list[Any]) -> dict[str, Any]:
@@ -108,8 +149,7 @@ def _flatten_list(values: list[Any]) -> dict[str, Any]:
         confidence = max(values)
         return {"label": values.index(confidence), "confidence": confidence}
     if is_ranking(values):
-        top = max(values, key=lambda value: value["score"])
-        return dotted({"label": top["label"], "score": top["score"]})
+        return _best(classes(values))
     if not kinds(values) <= NUMBERS:
         return {}
     if len(values) == 1:

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_A_PREDICTION = "not a prediction"
     AMBIGUOUS = "ambiguous shape"
     FORMAT = "format not supported"
+    ERROR = "the answer is an error"
     UNREADABLE = "unreadable"
 
 

@@ -27,6 +27,11 @@ def is_about(rows: Rows, features: Sequence[str], vectors: Collection[str] = ())
     return (len(row) if isinstance(row, list) else 1) == len(features)
 
 
+def is_bare(rows: Rows) -> bool:
+    """Say whether the rows are single values: a text, a number, an image."""
+    return not isinstance(rows.features[0], dict | list)
+
+
 def is_secret(column: str) -> bool:
     """Say whether a column's name is that of a secret, which is never learned from or kept.
 

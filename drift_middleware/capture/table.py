@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from drift_middleware.capture.outputs import flatten, is_probabilities
-from drift_middleware.capture.records import MOST_COLUMNS, dotted
+from drift_middleware.capture.records import BINARY, MOST_COLUMNS, dotted, sized
 from drift_middleware.schemas import Rows, Table
 
 Records = list[dict[str, Any]]
@@ -113,7 +113,12 @@ class _Records:
         return dict.fromkeys(chain.from_iterable(self.records))
 
     def column(self, name: str) -> list[Any] | None:
-        """Give the values of one name, or None if no row has it."""
+        """Give the values of one name, of bytes their sizes, or None if no row has it."""
+        values = self._values(name)
+        is_bytes = values is not None and name.rpartition(".")[2] == BINARY
+        return list(map(sized, values or ())) if is_bytes else values
+
+    def _values(self, name: str) -> list[Any] | None:
         records = self.records
         try:
             # Every row has it, nearly always: then no bytecode is run per value.

@@ -13,6 +13,7 @@ import click
 
 from drift_middleware import __version__
 from drift_middleware.cli.backtest import backtest
+from drift_middleware.cli.inspect import inspect
 from drift_middleware.errors import DriftError
 
 
@@ -58,3 +59,4 @@ def main(ctx: click.Context) -> None:
 
 
 main.add_command(backtest)
+main.add_command(inspect)

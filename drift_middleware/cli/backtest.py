@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from drift_middleware.cli.layout import table
+
 if TYPE_CHECKING:
     from drift_middleware.backtest import Backtest, Course, First
 
 LEVELS = ("low", "medium", "high")
-MOST_LINES = 40
-"of a table"
-NARROWEST = 16
-"of the column that takes what is left of the terminal"
 
 
 @click.command(no_args_is_help=False)
@@ -132,7 +129,7 @@ def _severities(found: Backtest) -> str:
     both: tuple[dict[Any, int], ...] = (found.replayed.severities, found.recorded.severities)
     levels = [name for name in ("unknown", "none", *LEVELS) if any(name in each for each in both)]
     rows = [(name, *(each.get(name, 0) for each in both)) for name in levels]
-    return _table(["checks with severity", "replayed", "recorded"], rows)
+    return table(["checks with severity", "replayed", "recorded"], rows)
 
 
 def _changes(found: Backtest) -> str:
@@ -147,7 +144,7 @@ def _changes(found: Backtest) -> str:
         rows.append((number, _time(change.at), *now, _moved(change.moved)))
     if not rows:
         return f"The severity was {' and '.join(dict.fromkeys(now))} all the time."
-    return _table(["check", "at", "replayed", "recorded", "signals that moved"], rows)
+    return table(["check", "at", "replayed", "recorded", "signals that moved"], rows)
 
 
 def _before(course: Course) -> str:
@@ -168,7 +165,7 @@ def _first(found: Backtest) -> str:
         (*(_check(each.get(name)) for each in both), name)
         for name in dict.fromkeys([*both[0], *both[1]])
     ]
-    return _table(["first in replay", "first recorded", "signal"], rows)
+    return table(["first in replay", "first recorded", "signal"], rows)
 
 
 def _check(first: First | None) -> str:
@@ -177,17 +174,3 @@ def _check(first: First | None) -> str:
 
 def _time(at: str | None) -> str:
     return (at or "")[:19].replace("T", " ")
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Lay out a table that fits the terminal: its last column takes the room that is left."""
-    from tabulate import tabulate
-
-    shown = [list(map(str, row)) for row in rows[:MOST_LINES]]
-    padded = [header + 2 * " " for header in headers]  # as tabulate does
-    widths = [max(map(len, column)) for column in zip(padded, *shown, strict=True)]
-    left = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-    most = [None] * (len(widths) - 1) + [max(left, NARROWEST)]
-    text = tabulate(shown, headers=headers, disable_numparse=True, maxcolwidths=most)
-    more = len(rows) - len(shown)
-    return f"{text}\n... and {more:,} more; --json gives them all" if more else text

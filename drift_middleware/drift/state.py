@@ -22,7 +22,9 @@ class Move(NamedTuple):
     target: NDArray[np.int64]
 
 
-class State(Struct, frozen=True, eq=False, array_like=True, forbid_unknown_fields=True):
+class State(
+    Struct, frozen=True, eq=False, array_like=True, forbid_unknown_fields=True, weakref=True
+):
     """About 2 KB for an ordered signal.
 
     All rows in it are effective rows: discounted for serial dependence.

@@ -91,8 +91,8 @@ def check_options(
             raise ValueError(msg)
         known = {*baseline.columns, *(signal.name for signal in baseline.signals)}
         named, is_complete = {*known, *(outputs or ())}, outputs is None
-        _check_names("thresholds", _entries(thresholds), named | SHARES, is_complete=is_complete)
-        _check_names("weights", weights, named, is_complete=is_complete)
+        check_names("thresholds", _entries(thresholds), named | SHARES, is_complete=is_complete)
+        check_names("weights", weights, named, is_complete=is_complete)
         of_channels(Channels(baseline.signals, {}), policy, thresholds)
     _check_entries(policy, thresholds, known)
 
@@ -107,10 +107,10 @@ def _check_entries(policy: policies.Name, given: Thresholds, known: Collection[s
                 _ascending(name, each, levels)
 
 
-def _check_names(
+def check_names(
     option: str, names: Iterable[str], known: Collection[str], *, is_complete: bool
 ) -> None:
-    """Refuse what names nothing; while columns may come, only what looks like a slip."""
+    """Raise ValueError for what names nothing; while columns may come, for what looks a slip."""
     for name in names:
         near = get_close_matches(name, known, 1, 0.6 if is_complete else 0.85)
         if name not in known and (is_complete or near):

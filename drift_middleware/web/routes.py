@@ -1,16 +1,19 @@
-"""The routes below `/_drift`: JSON for programs."""
+"""The routes below `/_drift`: JSON for programs, a page for people."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
 
 from drift_middleware.errors import ConfigError, DriftError
 from drift_middleware.schemas import Check, Report, SignalReport
+from drift_middleware.web import openapi, page
+from drift_middleware.web.accept import JSON, PAGE, prefers_page
+from drift_middleware.web.effect import Policy
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -19,6 +22,13 @@ MOST_CHECKS = 1000
 "in one answer"
 ASKED = ("window", "since", "until", "segment")
 "what says which stretch of the history is summed"
+READING = ("GET", "HEAD")
+HEADERS = {
+    "cache-control": "no-store",
+    "vary": "accept, authorization",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
 
 
 class Source(Protocol):
@@ -34,6 +44,10 @@ class Source(Protocol):
         """Build the report, with a stretch of the history if one is asked for."""
         ...
 
+    def metrics(self, *, is_open: bool = False) -> bytes:
+        """Write the report as Prometheus takes it, or as OpenMetrics."""
+        ...
+
     def signals(self) -> list[SignalReport]:
         """Build the report of every captured signal."""
         ...
@@ -45,6 +59,21 @@ class Source(Protocol):
     def signal_history(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Read what the newest checks said of one signal, newest first."""
         ...
+
+
+class Answer(NamedTuple):
+    """What is answered: to programs, and to people."""
+
+    content: Any
+    page: Callable[[str], str]
+    "renders it, given where the route is as seen from the client"
+
+
+class Plain(NamedTuple):
+    """What is answered to programs alone."""
+
+    kind: str
+    body: bytes
 
 
 class RefusedError(Exception):
@@ -66,12 +95,17 @@ class Routes:
         Where it lives, such as `/_drift`.
     token
         Bearer token that every request needs; None leaves reading open.
+    policy
+        What severity is about, for the page.
     """
 
-    def __init__(self, source: Source, *, route: str, token: str | None) -> None:
+    def __init__(
+        self, source: Source, *, route: str, token: str | None, policy: Policy | None = None
+    ) -> None:
         self._source = source
         self._route = route
         self._token = token
+        self._policy = policy or Policy()
 
     def owns(self, scope: Scope) -> bool:
         """Say whether a request is for these routes, and not for the app."""
@@ -83,24 +117,38 @@ class Routes:
         from starlette.concurrency import run_in_threadpool
         from starlette.responses import Response
 
-        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-        try:
-            self._admit(scope)
-            answer = self._find(scope)
-            # In a thread: to wait for the monitor and to read the database would stall the app.
-            content, status = await run_in_threadpool(answer), 200
-        except RefusedError as refusal:
-            content, status = {"error": str(refusal)}, refusal.status
-        except ConfigError as error:  # what was asked for is impossible
-            content, status = {"error": str(error)}, 400
-        except DriftError as error:
-            content, status = {"error": str(error)}, 503
+        if self._path(scope) == f"{self._route}/static/page.js" and scope["method"] in READING:
+            headers = {**HEADERS, "cache-control": "max-age=3600"}
+            await Response(page.script(), 200, headers, "text/javascript")(scope, receive, send)
+            return
+        # In a thread: to wait for the monitor and to read the database would stall the app.
+        status, kind, body = await run_in_threadpool(self._answer, scope)
+        headers = dict(HEADERS)
+        if kind == PAGE:
+            headers["content-security-policy"] = page.content_policy()
         if status == 401:
             headers["www-authenticate"] = "Bearer"
         if status == 405:
-            headers["allow"] = "GET, HEAD"
-        body = msgspec.json.encode(content)
-        await Response(body, status, headers, "application/json")(scope, receive, send)
+            headers["allow"] = ", ".join(READING)
+        await Response(body, status, headers, kind)(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> tuple[int, str, bytes]:
+        try:
+            self._admit(scope)
+            answer, status = self._find(scope)(), 200
+        except RefusedError as refusal:
+            answer, status = _refusal(refusal.status, str(refusal)), refusal.status
+        except ConfigError as error:  # what was asked for is impossible
+            answer, status = _refusal(400, str(error)), 400
+        except DriftError as error:
+            answer, status = _refusal(503, str(error)), 503
+        if isinstance(answer, Plain):
+            return status, answer.kind, answer.body
+        if not prefers_page(scope["headers"]):
+            return status, JSON, msgspec.json.encode(answer.content)
+        raw = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
+        base = page.base_of(self._below(scope, raw or scope["path"]), self._route)
+        return status, PAGE, answer.page(base).encode()
 
     def _admit(self, scope: Scope) -> None:
         if self._token is not None:
@@ -109,19 +157,24 @@ class Routes:
             is_right = secrets.compare_digest(token.strip(b" "), self._token.encode())
             if scheme.lower() != b"bearer" or not is_right:
                 raise RefusedError(401, "This needs the header `Authorization: Bearer <token>`.")
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] not in READING:
             raise RefusedError(405, "Only GET and HEAD are allowed here.")
 
-    def _find(self, scope: Scope) -> Callable[[], Any]:
+    def _find(self, scope: Scope) -> Callable[[], Answer | Plain]:
         rest = self._path(scope)[len(self._route) :]
-        page, name = rest.strip("/"), rest.removeprefix("/signals/")
+        place, name = rest.strip("/"), rest.removeprefix("/signals/")
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        if page == "":
+        if place == "":
             asked = {name: query[name][-1] for name in ASKED if name in query}
             return lambda: self._report(asked)
-        if page == "history":
+        if place == "history":
             limit, before = _number(query, "limit", 100), _number(query, "before", None)
             return lambda: self._history(min(limit or 0, MOST_CHECKS), before)
+        if place == "metrics":
+            is_open = b"application/openmetrics-text" in dict(scope["headers"]).get(b"accept", b"")
+            return lambda: self._metrics(is_open=is_open)
+        if place == "openapi.json":
+            return self._document
         if name not in ("", rest):  # as it is: servers decode the path, and names have slashes
             limit = _number(query, "limit", 100)
             return lambda: self._signal(name, min(limit or 0, MOST_CHECKS))
@@ -129,28 +182,68 @@ class Routes:
         msg = f"Nothing here. Try {route}, {route}/history or {route}/signals/{{name}}."
         raise RefusedError(404, msg)
 
-    def _report(self, asked: dict[str, str]) -> Report:
+    def _report(self, asked: dict[str, str]) -> Answer:
         self._source.drain()
-        return self._source.report(**asked)
+        report = self._source.report(**asked)
 
-    def _history(self, limit: int, before: int | None) -> dict[str, Any]:
+        def render(base: str) -> str:
+            checks, note = [], None
+            try:
+                checks = self._source.history(page.TIMELINE)
+            except DriftError as error:  # the report itself is known without the database
+                note = str(error)
+            return page.render_report(
+                report, history=checks, policy=self._policy, base=base, asked=asked, note=note
+            )
+
+        return Answer(report, render)
+
+    def _history(self, limit: int, before: int | None) -> Answer:
         self._source.drain()
-        return {"checks": self._source.history(limit, before)}
+        checks = self._source.history(limit, before)
+        return Answer(
+            {"checks": checks},
+            lambda base: page.render_history(checks, base=base, limit=limit, before=before),
+        )
 
-    def _signal(self, name: str, limit: int) -> dict[str, Any]:
+    def _signal(self, name: str, limit: int) -> Answer:
         self._source.drain()
         signals = {signal.name: signal for signal in self._source.signals()}
         if name not in signals:
             known = ", ".join(signals) or "none yet"
             msg = f"No signal {name!r} was captured. Captured: {known}."
             raise RefusedError(404, msg)
-        history = self._source.signal_history(name, limit)
-        return {**msgspec.to_builtins(signals[name]), "history": history}
+        signal, history = signals[name], self._source.signal_history(name, limit)
+        return Answer(
+            {**msgspec.to_builtins(signal), "history": history},
+            lambda base: page.render_signal(
+                signal, history=history, policy=self._policy, base=base
+            ),
+        )
+
+    def _metrics(self, *, is_open: bool) -> Plain:
+        self._source.drain()
+        body = self._source.metrics(is_open=is_open)
+        return Plain(openapi.OPEN_METRICS if is_open else openapi.PROMETHEUS, body)
+
+    def _document(self) -> Plain:
+        version = self._source.report().version
+        described = openapi.document(
+            self._route, needs_token=self._token is not None, version=version
+        )
+        return Plain(JSON, msgspec.json.encode(described))
 
     def _path(self, scope: Scope) -> str:
+        return self._below(scope, scope["path"])
+
+    @staticmethod
+    def _below(scope: Scope, path: str) -> str:
         """Return the path below the prefix at which the app is mounted."""
-        path, root = scope["path"], scope.get("root_path", "")
-        return str(path.removeprefix(root))
+        return str(path.removeprefix(scope.get("root_path", "")))
+
+
+def _refusal(status: int, message: str) -> Answer:
+    return Answer({"error": message}, lambda base: page.render_refusal(status, message, base=base))
 
 
 def _number(query: dict[str, list[str]], name: str, default: int | None) -> int | None:

@@ -14,13 +14,13 @@ The machine has two cores and is shared; ratios say more than microseconds.
 
 def main() -> None:
     text = HEAD
-    for name in ("hot_path", "check"):
-        command = [sys.executable, str(HERE / f"{name}.py")]
+    for name in ("hot_path", "descriptors", "tally", "check"):
+        command = [sys.executable, "-m", f"tests.benchmarks.{name}"]
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, cwd=HERE.parents[1]
         )
         print(done.stdout)
-        text += f"\n## `python tests/benchmarks/{name}.py`\n\n```text\n{done.stdout}```\n"
+        text += f"\n## `python -m tests.benchmarks.{name}`\n\n```text\n{done.stdout}```\n"
     (HERE / "RESULTS.md").write_text(text, "utf-8")
 
 

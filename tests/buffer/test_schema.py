@@ -61,7 +61,7 @@ def test_a_file_with_the_steps_of_others_is_migrated(connection):
     prepare(connection)
     connection.execute("UPDATE _sqlite_migrations SET migration_set = 'others'")
     connection.execute("DROP TABLE counters")
-    for name in ("rows", "columns", "tallies", "checks", "baselines", "state"):
+    for name in ("rows", "columns", "tallies", "checks", "baselines", "state", "alerts"):
         connection.execute(f"DROP TABLE {name}")
     prepare(connection)
     assert MIGRATIONS.pending(database(connection)) == []

@@ -2,9 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_middleware.capture.outputs import NO_ANSWER, flatten, join
+from drift_middleware.capture.bodies import Events
+from drift_middleware.capture.outputs import NO_ANSWER, Scores, flatten, join
 from drift_middleware.capture.records import DEEPEST, MOST_COLUMNS
 
+SCORES = Scores(cat=0.1, dog=0.9)
 PROBABILITIES = [0.1, 0.7, 0.2]
 RANKING = [{"label": "cat", "score": 0.1}, {"label": "dog", "score": 0.9}]
 
@@ -29,7 +31,8 @@ ONE_ROW = {
         {"label": 1, "prediction": PROBABILITIES},
         {"label": 1, "prediction": PROBABILITIES},
     ),
-    "ranking": (RANKING, RANKING),
+    "ranking": (RANKING, SCORES),
+    "ranking in a list": ([RANKING], SCORES),
     "wrapped columns of one and siblings": ({"outputs": {"a": [1]}, "m": 2}, {"a": 1}),
     "columns of one": ({"prediction": [1], "score": [0.9]}, {"prediction": 1, "score": 0.9}),
 }
@@ -45,7 +48,9 @@ TWO_ROWS = {
     "labels that sum to one": ([0, 1], [0, 1]),
     "list of lists": ([[0.1], [0.2]], [[0.1], [0.2]]),
     "list with null": ([None, 1], [None, 1]),
-    "ranking of each": ([RANKING, RANKING], [RANKING, RANKING]),
+    "ranking of each": ([RANKING, RANKING], [SCORES, SCORES]),
+    "ranking of one": ([RANKING, None], [SCORES, None]),
+    "on one line": ([[0.5, 0.7]], [0.5, 0.7]),
     "predictions": ({"predictions": [0, 2]}, [0, 2]),
     "predictions and siblings": ({"predictions": [0, 2], "model": "m"}, [0, 2]),
     "results": ({"results": [{"id": 0}, {"id": 1}]}, [{"id": 0}, {"id": 1}]),
@@ -82,7 +87,9 @@ def test_predictions_that_are_not_one_a_row_are_not_joined(answer, rows):
     assert join(answer, rows) == (None, True)
 
 
-@pytest.mark.parametrize("answer", [NO_ANSWER, None], ids=["none", "null"])
+@pytest.mark.parametrize(
+    "answer", [NO_ANSWER, None, Events([1, 2])], ids=["none", "null", "stream"]
+)
 def test_no_answer_is_not_an_unaligned_one(answer):
     assert join(answer, 2) == (None, False)
 
@@ -104,6 +111,15 @@ FLAT = {
     "certain": ([0.0, 1.0], {"label": 1, "confidence": 1.0}),
     "not quite one": ([0.3333, 0.3333, 0.3333], {"label": 0, "confidence": 0.3333}),
     "ranking": (RANKING, {"label": "dog", "score": 0.9}),
+    "scores": (SCORES, {"label": "dog", "score": 0.9}),
+    "no scores": (Scores(), {}),
+    "ranking of what is no label": ([{"label": [], "score": 1}], {}),
+    "error": ({"id": 1, "error": "missing"}, {}),
+    "error record": ({"error": {"code": 3}}, {}),
+    "no error": ({"prediction": 1, "error": None}, {"prediction": 1, "error": None}),
+    "margin of error": ({"prediction": 1, "error": 0.5}, {"prediction": 1, "error": 0.5}),
+    "bytes": (b"\xff", {}),
+    "bytes as text": ({"image": {"b64": "aGVsbG8="}}, {"image.b64": 5}),
     "list of one": ([3.5], {"prediction": 3.5}),
     "several outputs": (
         [0.5, -1.0, 2.0],

@@ -208,3 +208,12 @@ def test_every_column_has_a_value_for_each_row(batch, features, predictions):
     assert got.outputs <= got.columns.keys()
     if features is not None and predictions is not None:
         assert got.columns.keys() <= {*features, *predictions}
+
+
+@pytest.mark.parametrize("features", [None, ["image.b64"]], ids=["learned", "watched"])
+def test_bytes_written_as_text_are_counted_by_their_size(features):
+    rows = [{"image": {"b64": "aGVsbG8="}}, {"image": {"b64": "aGk="}}]
+    assert table((rows, None), features=features).columns == {"image.b64": [5, 2]}
+    bare = [{"b64": "aGVsbG8="}, {"b64": None}]
+    named = features and ["b64"]
+    assert table((bare, None), features=named).columns == {"b64": [5, None]}

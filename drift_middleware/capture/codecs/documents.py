@@ -1,0 +1,74 @@
+"""Objects as they are: JSON, JSON Lines, msgpack."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from drift_middleware.capture.bodies import Lines
+from drift_middleware.capture.codecs.declared import Declared
+from drift_middleware.capture.reasons import Reason, SkipError
+
+fast_json = msgspec.json.Decoder().decode
+# What msgspec raises is a ValueError in its newer versions only; what text raises always is.
+REFUSED = (msgspec.DecodeError, ValueError)
+
+_fast_lines = msgspec.json.Decoder().decode_lines
+# An extension is bytes of somebody's own meaning.
+_fast_msgpack = msgspec.msgpack.Decoder(ext_hook=lambda _code, data: bytes(data)).decode
+_escaped_surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
+_many_lines = re.compile(rb"[}\]][ \t]*[\r\n]\s*[{\[]").search
+
+
+def read_json(body: bytes, _said: Declared) -> Any:
+    """Decode JSON, or the JSON Lines that are sent as it."""
+    try:
+        return fast_json(body)
+    except REFUSED:
+        pass
+    try:
+        return _slow_json(body)
+    except SkipError:
+        if _many_lines(body):
+            return _lines(body)
+        raise
+
+
+def _slow_json(body: bytes) -> Any:
+    """Read what is not quite JSON: UTF-16, a byte order mark, NaN, Infinity, 1e999."""
+    try:
+        text = body.decode(json.detect_encoding(body))
+        decoded = json.loads(text)
+        if _escaped_surrogate(text):
+            # A lone surrogate has no UTF-8, so no database would take it: it becomes "?".
+            whole = json.dumps(decoded, ensure_ascii=False).encode(errors="replace")
+            decoded = json.loads(whole)
+    except ValueError:
+        raise SkipError(Reason.NOT_JSON) from None
+    return decoded
+
+
+def read_lines(body: bytes, _said: Declared) -> Any:
+    """Decode JSON Lines."""
+    return _lines(body)
+
+
+def _lines(body: bytes) -> Lines:
+    try:
+        return Lines(_fast_lines(body))
+    except REFUSED:
+        pass
+    lines = [line for line in body.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
+    # One list costs a tenth of as many documents as there are lines.
+    found = _slow_json(b"[" + b",".join(lines) + b"]")
+    if len(found) != len(lines):
+        raise SkipError(Reason.NOT_JSON)
+    return Lines(found)
+
+
+def read_msgpack(body: bytes, _said: Declared) -> Any:
+    """Decode msgpack as if it were JSON, where keys are text; bytes stay bytes."""
+    return msgspec.to_builtins(_fast_msgpack(body), str_keys=True, builtin_types=(bytes,))

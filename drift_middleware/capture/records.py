@@ -31,6 +31,8 @@ def has_scalar(record: dict[str, Any]) -> bool:
     for value in record.values():
         if type(value) not in CONTAINERS:
             return True  # nearly always the first one
+    if dict not in map(type, record.values()):
+        return False
     return any(type(value) is not list for value in dotted(record).values())
 
 
@@ -97,6 +99,9 @@ def transposed(columns: dict[str, Any]) -> list[dict[str, Any]] | None:
     """
     if height(columns) is None:
         return None
+    if len(columns) == 1:
+        ((name, values),) = columns.items()
+        return [{name: value} for value in values]
     names = tuple(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -127,7 +132,7 @@ def by_index(columns: dict[str, Any]) -> list[Any] | None:
     [{'age': 31, 'city': 'Paris'}, {'age': 54, 'city': 'Oslo'}]
     """
     values = list(columns.values())
-    if kinds(values) != {dict} or not values[0]:
+    if not values or type(values[0]) is not dict or not values[0] or kinds(values) != {dict}:
         return None
     index = values[0].keys()
     if any(one.keys() != index for one in values[1:]) or not all(map(str.isdecimal, index)):

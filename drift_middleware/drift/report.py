@@ -67,7 +67,8 @@ def signal_reports(
     ]
     for report in reports:
         if report.name == JOINT and report.changed and moved_pair is not None:
-            report.why = _why_joint(report, moved_pair)
+            own = {one.column for one in reports if one.severity != "none" and one is not report}
+            report.why = _why_joint(report, moved_pair, own)
     return sorted(reports, key=lambda one: (-SEVERITIES.index(one.severity), -one.moved))
 
 
@@ -189,11 +190,16 @@ def _why(
     return text if worst.level else f"changed, too little to matter so far: {text}"
 
 
-def _why_joint(report: SignalReport, pair: PairMoved) -> str:
-    text = (
-        f"{pair.first} and {pair.second} have a correlation of about "
-        f"{pair.live_correlation:.2f}; {pair.baseline_correlation:.2f} in the baseline"
-    )
+def _why_joint(report: SignalReport, pair: PairMoved, own: Collection[str]) -> str:
+    """Name the pair; of columns that moved by themselves a correlation would say nothing."""
+    moved = [name for name in (pair.first, pair.second) if name in own]
+    if moved:
+        text = f"rows are unusual as a whole, for {' and '.join(moved)} moved by itself"
+    else:
+        text = (
+            f"{pair.first} and {pair.second} have a correlation of about "
+            f"{pair.live_correlation:.2f}; {pair.baseline_correlation:.2f} in the baseline"
+        )
     return text if report.severity != "none" else f"changed, too little to matter so far: {text}"
 
 

@@ -117,6 +117,13 @@ CASES = {
         "columnar", COLUMNS, {"label": [0, 1]}, RECORDS, [{"label": 0}, {"label": 1}]
     ),
     "one column": Case("columnar", {"age": [25, 40]}, [0, 1], [{"age": 25}, {"age": 40}], [0, 1]),
+    "a column of texts": Case(
+        "columnar",
+        {"texts": ["a", "b"]},
+        {"labels": [0, 1]},
+        [{"texts": "a"}, {"texts": "b"}],
+        [{"labels": 0}, {"labels": 1}],
+    ),
     "columns of one row": Case(
         "columnar", {"age": [25], "city": ["Oslo"]}, [0], [{"age": 25, "city": "Oslo"}], [0]
     ),

@@ -179,6 +179,7 @@ SKIPPED = {
     "no columns": ({"a": []}, Reason.NOT_A_PREDICTION),
     "columns or vectors": ({"a": [1, 2], "b": [3, 4]}, Reason.AMBIGUOUS),
     "a column or a vector": ({"a": [1, 2]}, Reason.AMBIGUOUS),
+    "texts that nothing answers": ({"ids": ["a", "b"]}, Reason.NOT_A_PREDICTION),
     "vectors of two lengths": ({"a": [1, 2], "b": [3]}, Reason.NOT_A_PREDICTION),
     "columns of records": ({"a": [{"b": 1}], "c": [{"d": 1}]}, Reason.NOT_A_PREDICTION),
     "two texts or a pair": ({"inputs": ["a", "b"]}, Reason.AMBIGUOUS),

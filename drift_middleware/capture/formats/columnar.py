@@ -18,8 +18,9 @@ def read(decoded: Decoded) -> Rows | None:
 def are_vectors(decoded: Decoded) -> bool:
     """Tell whether there is one answer to lists of numbers, which are no columns."""
     body = decoded.request
-    is_numbers = all(map(is_numeric, body.values()))
-    return is_numbers and not are_columns(decoded) and decoded.answers(1)
+    if are_columns(decoded) or not decoded.answers(1):
+        return False
+    return all(map(is_numeric, body.values()))
 
 
 def are_columns(decoded: Decoded) -> bool:
@@ -28,12 +29,11 @@ def are_columns(decoded: Decoded) -> bool:
     rows = height(body)
     if not rows or any(dict in map(type, values) for values in body.values()):
         return False
-    many = decoded.answers(rows)
-    one = all(map(is_numeric, body.values())) and decoded.answers(1)
+    many, one = decoded.answers(rows), decoded.answers(1)
     if many != one:
         return many
     if len(body) > 1 and (many or all(name in decoded.columns for name in body)):
         return True  # no two vectors are of one length by chance
-    if rows == 1:
-        return many
+    if rows == 1 or not all(map(is_numeric, body.values())):
+        return many  # texts are no vectors
     raise SkipError(Reason.AMBIGUOUS)

@@ -14,6 +14,7 @@ from typing import Any
 from drift_middleware.capture.decoded import AS_SENT, Decoded
 from drift_middleware.capture.outputs import Scores
 from drift_middleware.capture.reasons import Reason, SkipError
+from drift_middleware.capture.records import kinds, transposed
 from drift_middleware.schemas import Rows
 
 KEYS = frozenset({"inputs"})
@@ -36,8 +37,7 @@ def read(decoded: Decoded) -> Rows | None:
     sizes = Counter(map(len, columns.values()))
     rows = sizes.most_common(1)[0][0]  # the first, of equally many
     columns = {name: values for name, values in columns.items() if len(values) == rows}
-    features = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return decoded.rows("oip_v2", features, _answer(decoded, rows))
+    return decoded.rows("oip_v2", transposed(columns) or [], _answer(decoded, rows))
 
 
 def are_tensors(items: Any) -> bool:
@@ -68,7 +68,7 @@ def _answer(decoded: Decoded, rows: int) -> Any:
         return []  # no prediction for each row
     if len(answer["outputs"]) == 1:
         return next(iter(columns.values()))
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return transposed(columns)
 
 
 def _columns(tensors: list[Tensor], content_type: str) -> Columns:
@@ -92,7 +92,8 @@ def _is_shape(shape: Any) -> bool:
     return (
         type(shape) is list
         and 0 < len(shape) <= DEEPEST
-        and all(type(size) is int and size > 0 for size in shape)
+        and kinds(shape) == {int}
+        and min(shape) > 0
     )
 
 
@@ -104,7 +105,7 @@ def _flat(data: Any) -> list[Any] | None:
     for _ in range(DEEPEST):
         if not values or type(values[0]) is not list:
             return values
-        if any(type(part) is not list for part in values):
+        if kinds(values) != {list}:
             return None
         values = list(chain.from_iterable(values))
     return None

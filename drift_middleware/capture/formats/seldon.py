@@ -8,7 +8,7 @@ from typing import Any
 
 from drift_middleware.capture.decoded import Decoded, shape
 from drift_middleware.capture.outputs import NO_ANSWER
-from drift_middleware.capture.records import CONTAINERS, sized, text_row
+from drift_middleware.capture.records import CONTAINERS, kinds, sized, text_row
 from drift_middleware.schemas import Rows
 
 ARRAYS = frozenset({"ndarray", "tensor", "tftensor"})
@@ -66,9 +66,10 @@ def _array(data: dict[str, Any]) -> list[Any]:
     names = data.get("names")
     if type(names) is not list or not names:
         return rows
-    if all(type(row) is list and len(row) == len(names) for row in rows):
-        return [dict(zip(map(str, names), row, strict=True)) for row in rows]
-    return [{str(names[0]): row} for row in rows] if len(names) == 1 else rows
+    texts = tuple(map(str, names))
+    if kinds(rows) == {list} and set(map(len, rows)) == {len(texts)}:
+        return [dict(zip(texts, row, strict=True)) for row in rows]
+    return [{texts[0]: row} for row in rows] if len(texts) == 1 else rows
 
 
 def _of_tftensor(tensor: dict[str, Any]) -> list[Any] | None:

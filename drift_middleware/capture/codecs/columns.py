@@ -29,6 +29,8 @@ TEXT = r"(?:large_)?(?:string|binary)"
 FLAT = rf"(?:{NUMBER}|{TIME}|{DECIMAL}|{TEXT}|fixed_size_binary\[\d+\]|bool|null)"
 VECTOR = rf"(?:large_|fixed_size_)?list<[^:<>]*: {NUMBER}(?: not null)?>(?:\[\d+\])?"
 _is_read = re.compile(rf"{FLAT}|{VECTOR}|dictionary<values={FLAT}, .*>").fullmatch
+_is_vector = re.compile(VECTOR).fullmatch
+_is_text = re.compile(TEXT).fullmatch
 _is_time = re.compile(TIME).fullmatch
 _is_decimal = re.compile(DECIMAL).fullmatch
 _bytes_each = re.compile(r"fixed_size_binary\[(\d+)\]").fullmatch
@@ -49,28 +51,34 @@ def _arrow() -> Iterator[None]:
 
 @_arrow()
 def read_parquet(body: bytes, said: Declared) -> Grid:
-    """Decode the columns of a Parquet file."""
+    """Decode the flat columns of a Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 
+    # To ask for the metadata of one column of a damaged file ends the process: pyarrow has no
+    # handler there.  So those of the row groups must do.
     meta = parquet.read_metadata(pa.BufferReader(body))
-    texts = []
-    values = size = 0
-    for group in map(meta.row_group, range(meta.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            values += abs(column.num_values)
-            size += abs(column.total_uncompressed_size)
-            if column.physical_type == "BYTE_ARRAY":
-                texts.append(column.path_in_schema)
-    _bound(values, size, said.limit)
+    groups = list(map(meta.row_group, range(meta.num_row_groups)))
+    _bound(0, sum(group.total_byte_size for group in groups), said.limit)
+    schema = meta.schema.to_arrow_schema()
+    kinds = {field.name: str(field.type) for field in schema if _is_column(field)}
+    names = [name for name, kind in kinds.items() if not _is_vector(kind)]
+    wide = sum(int(found[1]) for kind in kinds.values() if (found := _bytes_each(kind)))
+    if not names:
+        raise SkipError(Reason.UNREADABLE)
+    most = said.limit // (BYTES_A_VALUE * len(names) + wide)
     # Texts stay in their dictionary: each is made once, however many rows have it.
-    file = parquet.ParquetFile(pa.BufferReader(body), read_dictionary=list(dict.fromkeys(texts)))
-    widths = [
-        int(found[1]) for kind in file.schema_arrow.types if (found := _bytes_each(str(kind)))
-    ]
-    _bound(values, sum(widths) * meta.num_rows, said.limit)
-    names = [field.name for field in file.schema_arrow if _is_column(field)]
-    return _grid(file.read(columns=names, use_threads=False))
+    texts = [name for name in names if _is_text(kinds[name])]
+    file = parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
+    # What the file says of its rows need not be true: one more than may be is all that is read.
+    batches = []
+    rows = 0
+    for batch in file.iter_batches(most + 1, columns=names, use_threads=False):
+        rows += batch.num_rows
+        if rows > most:
+            raise SkipError(Reason.TRUNCATED)
+        batches.append(batch)
+    return _grid(pa.Table.from_batches(batches)) if batches else Grid(names, [])
 
 
 @_arrow()
@@ -95,8 +103,10 @@ def read_arrow(body: bytes, said: Declared) -> Grid:
         # Offsets may point anywhere: to look at a value, or even to ask for `nbytes`, is a crash.
         batch.validate(full=True)
         batches.append(batch)
-    names = [i for i, field in enumerate(schema) if _is_column(field)]
-    return _grid(pa.Table.from_batches(batches, schema).select(names))
+    places = [i for i, field in enumerate(schema) if _is_column(field)]
+    if not places:
+        raise SkipError(Reason.UNREADABLE)
+    return _grid(pa.Table.from_batches(batches, schema).select(places))
 
 
 def _bound(values: int, size: int, limit: int) -> None:

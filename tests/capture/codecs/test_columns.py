@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from drift_middleware.capture.bodies import Grid
@@ -63,6 +63,10 @@ def tables(draw):
 @settings(max_examples=30)
 @given(table=tables())
 def test_a_table_comes_back(writer, table):
+    if writer.startswith("parquet"):
+        # A list there may hold a billion values in a few bytes.
+        table = table.select([name for name in table.column_names if name != "vector"])
+        assume(table.column_names)
     found = decode(WRITERS[writer](table), [])
     rows = [list(row.values()) for row in table.to_pylist()]
     assert found == Grid(table.column_names, rows)
@@ -95,6 +99,14 @@ def test_columns_of_other_types_and_the_index_of_pandas_are_left_out():
     )
     assert decode(parquet(table), []) == Grid(["a"], [[1], [2]])
     assert decode(arrow(table), []) == Grid(["a"], [[1], [2]])
+
+
+def test_a_table_without_a_column_that_is_read_is_refused():
+    table = pa.table({"nested": [{"b": 1}]})
+    for body in (parquet(table), arrow(table)):
+        with pytest.raises(SkipError) as caught:
+            decode(body, [])
+        assert caught.value.reason == Reason.UNREADABLE
 
 
 def test_half_precision_is_read():

@@ -1,6 +1,6 @@
 """Run every acceptance test at its full size and write RESULTS.md: `python -m tests.acceptance`.
 
-Takes about ten minutes on one core.  `--reduced` runs what CI runs, and writes nothing.
+Takes about 25 minutes on one core.  `--reduced` runs what CI runs, and writes nothing.
 """
 
 import platform

@@ -145,7 +145,7 @@ def by_time(rng, checks):
 
 def quiet(size):
     """The same rows are judged in checks of 500, those that come first also in smaller ones."""
-    checks, runs = (200, 25) if size == FULL else (20, 2)
+    checks, runs = (200, 20) if size == FULL else (20, 2)
     for baseline in (1000, 5000) if size == FULL else (1000,):
         traces = {"500": [], "100": [], "50 to 500, by time": []}
         spent = []

@@ -18,13 +18,14 @@ from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.detector import carry
 from drift_middleware.drift.state import State
-from drift_middleware.drift.thresholds import check_options
 from drift_middleware.errors import ConfigError, StoreError
+from drift_middleware.judging import overall, sides
+from drift_middleware.opening import check_judging
 from drift_middleware.period import moment, written
 from drift_middleware.recorder import PROGRESS
 from drift_middleware.schemas import SEVERITIES, Check, Role, Severity
 from drift_middleware.segments import shared_by
-from drift_middleware.watch import JUDGING, Watch
+from drift_middleware.watch import JUDGING, Progress, Watch
 
 
 class Change(Struct):
@@ -127,16 +128,9 @@ def recorded_options(buffer: Reader | str | Path) -> dict[str, Any]:
     return _progress(SqliteReader(buffer) if isinstance(buffer, str | Path) else buffer).options
 
 
-class _Progress(Struct):
-    """The part of the recorder's `Progress` that a replay begins with."""
-
-    first_check: int = 0
-    options: dict[str, Any] = {}
-
-
-def _progress(reader: Reader) -> _Progress:
+def _progress(reader: Reader) -> Progress:
     raw = reader.get(PROGRESS)
-    return msgspec.json.decode(raw, type=_Progress) if raw else _Progress()
+    return msgspec.json.decode(raw, type=Progress) if raw else Progress()
 
 
 def _replay(reader: Reader, config: Config, first_check: int) -> Iterator[tuple[Check, Check]]:
@@ -164,17 +158,10 @@ class _Replay:
         channels = watch.detector.channels
         found = channels.worst(state.level.astype(float)).astype(int).tolist()
         levels = {name: SEVERITIES[n] for name, n in zip(channels.names, found, strict=True)}
-        data, prediction = (
-            _worst(
-                levels[signal.name]
-                for signal in watch.baseline.signals
-                if signal.role == role and signal.column in one.captured
-            )
-            for role in ("feature", "prediction")
-        )
+        data, prediction = sides(watch, levels, one.captured)
         return msgspec.structs.replace(
             one.check,
-            severity=_worst(each for each in (data, prediction) if each != "unknown"),
+            severity=overall(data, prediction),
             data=data,
             prediction=prediction,
             moved={name: level for name, level in levels.items() if level != "none"},
@@ -204,22 +191,8 @@ class _Replay:
             msg = f"The buffer has check {one.check.number}, but not its baseline."
             raise StoreError(msg)
         baseline = msgspec.json.decode(document, type=Baseline)
-        config = self._config
-        try:
-            check_options(
-                baseline,
-                policy=config.policy,
-                thresholds=config.thresholds,
-                weights=config.weights,
-                outputs=None,
-            )
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        check_judging(self._config, baseline, outputs=None)
         return baseline
-
-
-def _worst(levels: Iterator[Severity]) -> Severity:
-    return max(levels, key=SEVERITIES.index, default="unknown")
 
 
 def _course(checks: Sequence[Check], start: int) -> Course:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class Judgement(NamedTuple):
     @property
     def severity(self) -> Severity:
         """The worse of both sides, of those that are known."""
-        return worst(one for one in (self.data, self.prediction) if one != "unknown")
+        return overall(self.data, self.prediction)
 
 
 def judge(
@@ -48,24 +48,37 @@ def judge(
     verdicts = watch.detector.verdict(state)
     levels = {verdict.name: severity(verdict) for verdict in verdicts}
     joint = watch.baseline.joint
-
-    def side(role: Role) -> Severity:
-        return worst(
-            levels[signal.name]
-            for signal in watch.baseline.signals
-            if signal.role == role and signal.column in captured
-        )
-
+    data, prediction = sides(watch, levels, captured)
     return Judgement(
         state=state,
         verdicts=verdicts,
         slices=slices,
         rows=sum(tally.rows for tally in tallies),
-        data=side("feature"),
-        prediction=side("prediction"),
+        data=data,
+        prediction=prediction,
         moved={name: level for name, level in levels.items() if level != "none"},
         moved_pair=joint.most_moved(pairs) if joint is not None else None,
     )
+
+
+def sides(
+    watch: Watch, levels: Mapping[str, Severity], captured: Collection[str]
+) -> tuple[Severity, Severity]:
+    """Return the worst level of the features and of the predictions, of what is captured."""
+    data, prediction = (
+        worst(
+            levels[signal.name]
+            for signal in watch.baseline.signals
+            if signal.role == role and signal.column in captured
+        )
+        for role in ("feature", "prediction")
+    )
+    return data, prediction
+
+
+def overall(data: Severity, prediction: Severity) -> Severity:
+    """Return the worse of both sides, of those that are known."""
+    return worst(one for one in (data, prediction) if one != "unknown")
 
 
 def worst(levels: Iterable[Severity]) -> Severity:

@@ -63,6 +63,18 @@ def _check_columns(config: Config, baseline: Baseline | None) -> None:
     roles = [] if baseline is None else baseline.roles.values()
     if "prediction" not in roles and config.store == "rows":
         outputs = () if config.predictions == "auto" else config.predictions
+    check_judging(config, baseline, outputs)
+    if baseline is not None:
+        try:
+            _check_private(config, baseline, outputs)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+
+def check_judging(
+    config: Config, baseline: Baseline | None, outputs: Collection[str] | None
+) -> None:
+    """Raise ConfigError if a policy, thresholds or weights do not fit; as `check_options`."""
     try:
         check_options(
             baseline,
@@ -71,8 +83,6 @@ def _check_columns(config: Config, baseline: Baseline | None) -> None:
             weights=config.weights,
             outputs=outputs,
         )
-        if baseline is not None:
-            _check_private(config, baseline, outputs)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -39,7 +39,9 @@ ALLOWED = {
     | {"alerting", "events", "judging", "learning", "privacy", "segments", "watch"},
     "overview": {"buffer", "drift", "errors", "judging", "schemas", "watch"},
     "period": {"errors"},
-    "backtest": RECORDS | {"buffer", "config", "drift", "period", "recorder", "segments", "watch"},
+    "backtest": RECORDS
+    | {"buffer", "config", "drift", "judging", "opening", "period"}
+    | {"recorder", "segments", "watch"},
     "cli": RECORDS
     | {"__init__", "backtest", "capture", "config", "drift", "opening", "recorder", "tee", "watch"},
     "__main__": {"cli"},

@@ -100,6 +100,16 @@ def test_a_restart_goes_on_with_every_segment(path, tmp_path):
         assert one.report(segment="small").signals == in_pieces
 
 
+def test_segments_that_are_asked_for_later_are_watched_from_then_on(path):
+    columns = table(4000, 0)
+    with watching(path, baseline=Baseline.fit(columns), segment_by=None) as one:
+        send(one, table(EVERY, 7))
+    with watching(path) as one:
+        send(one, table(EVERY, 8))
+        assert levels(one) == dict.fromkeys(CLIENTS, "none")
+        assert [check.number for check in one.history(5)] == [2, 1]
+
+
 def test_an_unknown_segment_is_an_error_that_names_the_known(path):
     with watching(path) as one, pytest.raises(ConfigError, match="'tiny'"):
         one.report(segment="tiny")

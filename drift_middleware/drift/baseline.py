@@ -180,8 +180,12 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
             for signal in self.signals
             for cells in [signal.cells]
         ]
-        described = (self.descriptors, self.joint) if self.descriptors or self.joint else ()
-        return hashlib.sha256(msgspec.json.encode((counted, *described))).hexdigest()[:16]
+        told: list[Any] = [counted]
+        if self.descriptors or self.joint:
+            told += [self.descriptors, self.joint]
+        if self.segments:
+            told.append({name: part.fingerprint for name, part in self.segments.items()})
+        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 
     @property
     def ordered(self) -> bool:

@@ -105,13 +105,9 @@ def descriptor_of(
     return None
 
 
-def is_list(text: str) -> bool:
-    """Tell a list that was written as text."""
-    return LIST.fullmatch(text) is not None
-
-
 def _are_lists(texts: list[str]) -> bool:
-    return bool(texts) and all(map(is_list, texts))
+    """Tell lists that were written as texts."""
+    return bool(texts) and all(LIST.fullmatch(text) for text in texts)
 
 
 def _is_confidence(values: Floats) -> bool:
@@ -128,4 +124,5 @@ def _numbers_the_rows(values: Floats) -> bool:
         return bool(values[0] % 1 == 0) and bool((np.diff(values) == 1).all())
 
 
+# For the type checker: each is what a `Descriptor` has to be.
 _: tuple[type[Descriptor], ...] = (Text, Time, Vector, Confidence)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from drift_middleware.capture.outputs import join
 from drift_middleware.capture.reasons import Reason, SkipError
-from drift_middleware.capture.records import CONTAINERS, TEXT, kinds
+from drift_middleware.capture.records import CONTAINERS, TEXT, bounded, kinds
 from drift_middleware.schemas import Exchange, Headers, Rows
 
 AS_SENT: Final = object()
@@ -32,6 +32,7 @@ class Decoded(Struct, gc=False):
         """Give these rows, each with its prediction where the answer has one for each."""
         if not features:
             raise SkipError(Reason.NOT_A_PREDICTION)
+        bounded(len(features))
         if self.columns:
             features = self._positional(features)
         predictions, unaligned = join(self.answer if answer is AS_SENT else answer, len(features))

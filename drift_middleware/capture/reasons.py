@@ -13,6 +13,7 @@ class Reason(StrEnum):
     STATUS_4XX = "status 4xx"
     STATUS_5XX = "status 5xx"
     TRUNCATED = "body over the limit"
+    TOO_MANY = "too many rows or values"
     EMPTY = "empty body"
     ENCODING = "content encoding not supported"
     CONTENT_TYPE = "content type not supported"

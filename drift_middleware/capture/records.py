@@ -11,6 +11,8 @@ CONTAINERS = frozenset({dict, list})
 # Bounds on what is taken from payloads that nobody described: levels of nesting, columns in all.
 DEEPEST = 5
 MOST_COLUMNS = 500
+# In one exchange.  A row, list or object costs as much as a dozen numbers, in memory too.
+MOST_ROWS = 1 << 16
 # What servers take beside the rows, and no model sees as a feature.
 PARAMETERS = frozenset({"id", "params", "parameters", "signature_name"})
 # `{"b64": "..."}` stands for bytes: https://www.tensorflow.org/tfx/serving/api_rest
@@ -84,6 +86,12 @@ def sized(value: Any) -> Any:
     return len(value.rstrip("=")) * 3 // 4 if type(value) is str else value
 
 
+def bounded(rows: int) -> None:
+    """Refuse to make more rows, or other lists and objects, than one exchange may give."""
+    if rows > MOST_ROWS:
+        raise SkipError(Reason.TOO_MANY)
+
+
 def height(columns: dict[str, Any]) -> int | None:
     """Tell how many values each column has; None if one is no list, or they differ."""
     if set(map(type, columns.values())) != {list} or len(set(map(len, columns.values()))) != 1:
@@ -97,8 +105,10 @@ def transposed(columns: dict[str, Any]) -> list[dict[str, Any]] | None:
     >>> transposed({"age": [31, 54], "city": ["Paris", "Oslo"]})
     [{'age': 31, 'city': 'Paris'}, {'age': 54, 'city': 'Oslo'}]
     """
-    if height(columns) is None:
+    rows = height(columns)
+    if rows is None:
         return None
+    bounded(rows)
     if len(columns) == 1:
         ((name, values),) = columns.items()
         return [{name: value} for value in values]
@@ -121,6 +131,7 @@ def split(frame: dict[str, Any]) -> list[Any]:
         data = [[value] for value in data]  # one column may be sent flat
     if kinds(data) != {list} or set(map(len, data)) != {len(names)}:
         raise SkipError(Reason.NOT_A_PREDICTION)
+    bounded(len(data))
     named = [".".join(map(str, name)) if type(name) is list else str(name) for name in names]
     return [dict(zip(named, row, strict=True)) for row in data]
 
@@ -137,6 +148,7 @@ def by_index(columns: dict[str, Any]) -> list[Any] | None:
     index = values[0].keys()
     if any(one.keys() != index for one in values[1:]) or not all(map(str.isdecimal, index)):
         return None
+    bounded(len(index))
     return [{name: values[at] for name, values in columns.items()} for at in index]
 
 

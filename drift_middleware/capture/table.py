@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain
+from itertools import chain, compress
 from operator import itemgetter
 from typing import Any
 
 from drift_middleware.capture.outputs import flatten, is_probabilities
-from drift_middleware.capture.records import BINARY, MOST_COLUMNS, dotted, sized
+from drift_middleware.capture.records import BINARY, MOST_COLUMNS, dotted, kinds, sized
 from drift_middleware.schemas import Rows, Table
 
 Records = list[dict[str, Any]]
@@ -18,6 +18,9 @@ ABSENT = object()
 # A row of more numbers than this is an image or an embedding.
 MOST_POSITIONS = 256
 VECTOR = "vector"
+# Of rows without a prediction, and whether rows have one.
+NOTHING: Records = [{}]
+YES, NO = [True], [False]
 
 
 def tabulate(
@@ -52,25 +55,20 @@ def tabulate(
         of the batch has, but the answers have, is taken from these.
     """
     captured = [
-        (rows, when)
-        for rows, when in zip(batch, at, strict=True)
-        if rows.features and rows.skipped is None
+        bool(rows.features) and rows.skipped is None for rows, _ in zip(batch, at, strict=True)
     ]
-    requests = [len(rows.features) for rows, _ in captured]
-    table = Table(rows=sum(requests), requests=requests, at=[when for _, when in captured])
+    batch, at = list(compress(batch, captured)), list(compress(at, captured))
+    requests = [len(rows.features) for rows in batch]
+    table = Table(rows=sum(requests), requests=requests, at=at)
     inputs: list[Any] = []
-    answers: Records = []
-    whole_input, whole_answer = (_only(names, vectors) for names in (features, predictions))
-    for rows, _ in captured:
-        inputs += _wrapped(rows.features, whole_input)
-        found = rows.predictions
-        answers += (
-            [{}] * len(rows.features)
-            if found is None
-            else _answers(found, whole_answer, predictions or ())
-        )
-        table.predicted += [found is not None] * len(rows.features)
-    if captured:
+    found: list[Any] = []
+    for rows, count in zip(batch, requests, strict=True):
+        inputs += rows.features
+        found += NOTHING * count if rows.predictions is None else rows.predictions
+        table.predicted += (YES if rows.predictions is not None else NO) * count
+    if inputs:
+        inputs = _wrapped(inputs, _only(features, vectors))
+        answers = _answers(found, _only(predictions, vectors), predictions or ())
         requested = _requested(inputs, features, answers)
         _add_features(table, requested, features, predictions)
         _add_outputs(table, requested, answers, features, predictions)
@@ -85,22 +83,26 @@ def _only(names: Sequence[str] | None, vectors: Collection[str]) -> str | None:
 
 def _wrapped(rows: list[Any], vector: str | None) -> list[Any]:
     """Name rows that are lists, and too long to be a value for each of several columns."""
-    if vector is not None:
-        return [{vector: row} if type(row) is list else row for row in rows]
-    if type(rows[0]) is list and len(rows[0]) > MOST_POSITIONS:
-        return [{VECTOR: row} if type(row) is list else row for row in rows]
-    return rows
+    if list not in kinds(rows):
+        return rows
+    longest, name = (MOST_POSITIONS, VECTOR) if vector is None else (-1, vector)
+    return [{name: row} if type(row) is list and len(row) > longest else row for row in rows]
 
 
 def _answers(found: list[Any], vector: str | None, names: Sequence[str]) -> Records:
     """Name the values of predictions: those of a list by position, where they are as many."""
+    if list not in kinds(found):
+        return list(map(flatten, found))
     if vector is not None:
         return [{vector: one} if type(one) is list else flatten(one) for one in found]
-    if len(names) > 1 and all(
-        type(one) is list and len(one) == len(names) and not is_probabilities(one) for one in found
-    ):
-        return [dict(zip(names, one, strict=True)) for one in found]
-    return list(map(flatten, found))
+    return [_named_answer(one, names) for one in found]
+
+
+def _named_answer(answer: Any, names: Sequence[str]) -> dict[str, Any]:
+    is_positional = type(answer) is list and len(names) > 1 and len(answer) == len(names)
+    if is_positional and not is_probabilities(answer):
+        return dict(zip(names, answer, strict=True))
+    return flatten(answer)
 
 
 class _Records:

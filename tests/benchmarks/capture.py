@@ -116,6 +116,8 @@ def kinds():
     records = [dict(zip("abcdefgh", row[:8], strict=True)) for row in numbers.tolist()]
     rng = np.random.default_rng(1)
     yield "JSON records", json.dumps(records).encode()[:MIB].rpartition(b", {")[0] + b"]", {}
+    yield "JSON lists", b"[" + b",".join([b"[1]"] * 65_000) + b"]", {}
+    yield "JSON too many", b"[" + b",".join([b"[1]"] * (MIB // 4)) + b"]", {}
     yield "JSON nan", b"[" + b",".join([b"NaN"] * (MIB // 4)) + b"]", {}
     yield "JSON surrogates", b"[" + b",".join([rb'"\ud800"'] * (MIB // 9)) + b"]", {}
     yield (
@@ -129,6 +131,8 @@ def kinds():
         msgspec.msgpack.encode(numbers.tolist()),
         {"content-type": b"application/msgpack"},
     )
+    lists = msgspec.msgpack.encode([[1]] * (MIB // 2))
+    yield "msgpack lists", lists, {"content-type": b"application/msgpack"}
     csv = {"content-type": b"text/csv"}
     yield "CSV numbers", lines(lambda: round(rng.normal(), 4)), csv
     yield "CSV words", lines(lambda: f"w{rng.integers(0, 10**6)}"), csv

@@ -263,10 +263,25 @@ def test_malformed_json_gives_no_rows():
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'{"inputs": [' + b",".join([b"[1]"] * 70_000) + b"]}",
+        b"[" + b",".join([b'{"a": 1}'] * 70_000) + b"]",
+        b"[1]\n" * 70_000,
+        b'{"instances": [' + b",".join([b"1"] * 70_000) + b"]}",
+        b'{"a": [' + b",".join([b"1"] * 70_000) + b'], "b": [' + b",".join([b"1"] * 70_000) + b"]}",
+    ],
+    ids=["lists", "records", "lines", "values", "columns"],
+)
+def test_more_rows_than_a_request_has_are_counted_and_not_made(body):
+    assert read(exchange(body, [0] * 70_000)).skipped == "too many rows or values"
+
+
+@pytest.mark.parametrize(
     ("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["list", "record"]
 )
 def test_a_nested_request_never_raises(opening, closing):
-    rows = read(exchange(opening * 200_000 + b"1" + closing * 200_000, 0))
+    rows = read(exchange(opening * 60_000 + b"1" + closing * 60_000, 0))
     assert rows.skipped == "nested too deep"
     # How deep is too deep is the interpreter's: 1,000 levels are for some.
     rows = read(exchange(opening * 1_000 + b"1" + closing * 1_000, 0))

@@ -26,6 +26,7 @@ from drift_middleware.capture.codecs.columns import (
 from drift_middleware.capture.codecs.declared import Declared, declared, essence, to_text
 from drift_middleware.capture.codecs.documents import (
     REFUSED,
+    bound_containers,
     fast_json,
     read_json,
     read_lines,
@@ -169,6 +170,7 @@ def decode(body: bytes, headers: Headers, *, limit: int = LIMIT) -> Any:
         raise SkipError(Reason.EMPTY)
     if body[0] == 0x7B and body[-1] == 0x7D:
         # Nothing else parses as {...}, whatever the headers say of it.
+        bound_containers(body)
         try:
             return fast_json(body)
         except REFUSED:

@@ -14,6 +14,7 @@ from typing import Any
 from drift_middleware.capture.bodies import Grid
 from drift_middleware.capture.codecs.declared import Declared
 from drift_middleware.capture.reasons import Reason, SkipError
+from drift_middleware.capture.records import bounded
 
 PARQUET = b"PAR1"
 ARROW_FILE = b"ARROW1"
@@ -31,6 +32,7 @@ VECTOR = rf"(?:large_|fixed_size_)?list<[^:<>]*: {NUMBER}(?: not null)?>(?:\[\d+
 _is_read = re.compile(rf"{FLAT}|{VECTOR}|dictionary<values={FLAT}, .*>").fullmatch
 _is_vector = re.compile(VECTOR).fullmatch
 _is_text = re.compile(TEXT).fullmatch
+_is_plain = re.compile(rf"{NUMBER}|bool").fullmatch
 _is_time = re.compile(TIME).fullmatch
 _is_decimal = re.compile(DECIMAL).fullmatch
 _bytes_each = re.compile(r"fixed_size_binary\[(\d+)\]").fullmatch
@@ -119,6 +121,7 @@ def _is_column(field: Any) -> bool:
 
 
 def _grid(table: Any) -> Grid:
+    bounded(table.num_rows)
     columns = map(_values, table.columns)
     return Grid(list(table.column_names), list(map(list, zip(*columns, strict=True))))
 
@@ -127,6 +130,9 @@ def _values(column: Any) -> list[Any]:
     import pyarrow as pa
 
     kind = str(column.type)
+    if _is_text(kind) or (_is_plain(kind) and not column.null_count):
+        # An object each, in a tenth of the time that `to_pylist` takes.
+        return list(column.to_numpy(zero_copy_only=False).tolist())
     if kind.startswith("dictionary"):
         return [value for chunk in column.chunks for value in _looked_up(chunk)]
     if _is_decimal(kind):

@@ -11,6 +11,7 @@ import msgspec
 from drift_middleware.capture.bodies import Lines
 from drift_middleware.capture.codecs.declared import Declared
 from drift_middleware.capture.reasons import Reason, SkipError
+from drift_middleware.capture.records import MOST_ROWS, bounded
 
 fast_json = msgspec.json.Decoder().decode
 # What msgspec raises is a ValueError in its newer versions only; what text raises always is.
@@ -23,8 +24,15 @@ _escaped_surrogate = re.compile(r"\\u[dD][89a-fA-F]").search
 _many_lines = re.compile(rb"[}\]][ \t]*[\r\n]\s*[{\[]").search
 
 
+def bound_containers(body: bytes) -> None:
+    """Refuse JSON of too many lists and objects."""
+    if len(body) > MOST_ROWS:
+        bounded(body.count(b"[") + body.count(b"{"))
+
+
 def read_json(body: bytes, _said: Declared) -> Any:
     """Decode JSON, or the JSON Lines that are sent as it."""
+    bound_containers(body)
     try:
         return fast_json(body)
     except REFUSED:
@@ -53,6 +61,7 @@ def _slow_json(body: bytes) -> Any:
 
 def read_lines(body: bytes, _said: Declared) -> Any:
     """Decode JSON Lines."""
+    bound_containers(body)
     return _lines(body)
 
 

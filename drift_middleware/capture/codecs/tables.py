@@ -12,18 +12,20 @@ from drift_middleware.capture.bodies import Grid
 from drift_middleware.capture.codecs.declared import Declared, to_text
 from drift_middleware.capture.codecs.documents import REFUSED, fast_json
 from drift_middleware.capture.reasons import Reason, SkipError
+from drift_middleware.capture.records import bounded, kinds
 
-# Of a table that is not all numbers, where each costs a fifth of a microsecond.
+# Of a table of numbers, which costs a tenth of a microsecond a cell, and of any other.
+MOST_NUMBERS = 600_000
 MOST_CELLS = 250_000
 
 # None of these goes back over what it has read: a cell may be a million digits and a letter.
 _NUMBER = r"[+-]?+(?:\d++(?:\.\d*+)?|\.\d++|nan|inf(?:inity)?)(?:e[+-]?+\d++)?"
 _is_number = re.compile(rf"\s*+{_NUMBER}\s*+", re.ASCII | re.IGNORECASE).fullmatch
-_find_number = re.compile(rf",\s*+{_NUMBER}\s*+,", re.ASCII | re.IGNORECASE).search
-_find_sign_of_one = re.compile(r"[\dni]", re.ASCII | re.IGNORECASE).search
 _is_numeric = re.compile(r"[-+.\deE,\s]*", re.ASCII).fullmatch
 # Telling by both ends spares most texts the pattern.
 _FIRST = frozenset("0123456789+-. \tnNiI")
+NUMBERS = frozenset({int, float})
+NUMBERS_AND_GAPS = NUMBERS | {type(None)}
 _LAST = frozenset("0123456789. \tnNyYfF")
 
 
@@ -34,11 +36,14 @@ def read_csv(body: bytes, said: Declared) -> Grid:
     a later line has one.
     """
     text = to_text(body, said.parameter(b"charset"))
+    bounded(text.count("\n"))
     header = said.parameter(b"header").lower()
-    if header != b"present" and (numbers := _numbers(text)):
+    is_numeric = _is_numeric(text)
+    if header != b"present" and is_numeric and (numbers := _numbers(text)):
         return Grid(None, numbers)
     first, _, rest = text.partition("\n")
-    if header != b"absent" and (numbers := _numbers(rest)):
+    may_have_header = header == b"present" or (not header and not is_numeric)
+    if may_have_header and _is_numeric(rest) and (numbers := _numbers(rest)):
         names = _names(first)
         if len(names) == len(numbers[0]) and (header or not any(map(_is_number, names))):
             return Grid(names, numbers)
@@ -57,8 +62,8 @@ def looks_csv(body: bytes) -> bool:
 
 def _numbers(text: str) -> list[list[Any]] | None:
     """Read lines of numbers and gaps as JSON, in a fifth of the time; None if they are not."""
-    if not _is_numeric(text):
-        return None
+    if text.count(",") > MOST_NUMBERS:
+        raise SkipError(Reason.TOO_MANY)
     lines = ",".join(f"[{line}]" for line in text.splitlines() if line.strip())
     if ",," in lines or "[," in lines or ",]" in lines:
         lines = lines.replace("[,", "[null,").replace(",]", ",null]")
@@ -77,13 +82,12 @@ def _names(line: str) -> list[str]:
 
 def _mixed(text: str, header: bytes) -> Grid:
     if text.count(",") + text.count("\n") > MOST_CELLS:
-        raise SkipError(Reason.TRUNCATED)
+        raise SkipError(Reason.TOO_MANY)
     first, *lines = _cells(text) or [[]]
     if not first:
         raise SkipError(Reason.UNREADABLE)
-    has_numbers = _has_number(f",{','.join(map(','.join, lines))},")
+    rows, has_numbers = _typed(lines) if lines else ([], False)
     is_header = not header and has_numbers and not any(map(_is_number, first))
-    rows = _typed(lines) if has_numbers else [[cell or None for cell in line] for line in lines]
     if is_header or header == b"present":
         return Grid([name.strip() for name in first], rows)
     return Grid(None, [list(map(_value, first)), *rows])
@@ -106,30 +110,37 @@ def _cells(text: str) -> list[list[str]]:
     return lines
 
 
-def _has_number(joined: str) -> bool:
-    """Tell whether a cell is a number, of cells between commas."""
-    return bool(_find_sign_of_one(joined) and _find_number(joined))
+def _typed(lines: list[list[str]]) -> tuple[list[list[Any]], bool]:
+    """Turn cells into values; say whether any is a number.
 
-
-def _typed(lines: list[list[str]]) -> list[list[Any]]:
-    """Turn cells into values: by column, or by line where these are longer."""
+    By column, or by line where these are longer.
+    """
+    known: dict[str, Any] = {"": None}
     if len(lines[0]) > len(lines):
-        return list(map(_values, lines))
-    columns = map(_values, zip(*lines, strict=True))
-    return list(map(list, zip(*columns, strict=True)))
+        rows = [_values(line, known) for line in lines]
+        return rows, any(not NUMBERS.isdisjoint(kinds(row)) for row in rows)
+    columns = [_values(cells, known) for cells in zip(*lines, strict=True)]
+    has_numbers = any(not NUMBERS.isdisjoint(kinds(column)) for column in columns)
+    return list(map(list, zip(*columns, strict=True))), has_numbers
 
 
-def _values(cells: Sequence[str]) -> list[Any]:
-    """Turn the cells of a column into numbers, where they are, and empty ones into None."""
-    # Python reads "1_000", which is a name.
-    if "_" not in ",".join(cells):
-        for number in (int, float):
-            try:
-                return list(map(number, cells))
-            except ValueError:
-                pass
-    # A category is looked at once, however many rows have it.
-    known = {cell: _value(cell) for cell in set(cells)}
+def _values(cells: Sequence[str], known: dict[str, Any]) -> list[Any]:
+    """Turn the cells of a column into numbers, where they are, and empty ones into None.
+
+    `known` remembers what cells are: one is looked at once, however many rows have it.
+    """
+    distinct = {*cells}
+    if _FIRST.isdisjoint({cell[:1] for cell in distinct}):  # texts
+        return [cell or None for cell in cells]
+    if not cells[0] or _is_number(cells[0]):
+        try:
+            found: list[Any] = fast_json(f"[{','.join([cell or 'null' for cell in cells])}]")
+        except REFUSED:
+            found = []
+        # As many as there are cells: one that was quoted may have had a comma.
+        if len(found) == len(cells) and kinds(found) <= NUMBERS_AND_GAPS:
+            return found
+    known |= {cell: _value(cell) for cell in distinct - known.keys()}
     return list(map(known.__getitem__, cells))
 
 
@@ -138,6 +149,6 @@ def _value(cell: str) -> Any:
         return None
     if cell[0] not in _FIRST or cell[-1] not in _LAST:
         return cell
-    if cell.isdecimal():
+    if cell.isascii() and cell.isdecimal():
         return int(cell)
     return float(cell) if _is_number(cell) else cell

@@ -14,6 +14,7 @@ from drift_middleware.capture.bodies import Grid
 from drift_middleware.capture.codecs.declared import Declared
 from drift_middleware.capture.codecs.documents import fast_json
 from drift_middleware.capture.reasons import Reason, SkipError
+from drift_middleware.capture.records import bounded
 
 MOST_HEAD = 10_000
 MOST_TEXTS = 50_000
@@ -66,6 +67,7 @@ def _array(body: bytes, start: int, head: dict[str, Any]) -> np.ndarray[Any, Any
         raise SkipError(Reason.UNREADABLE)
     if dtype.names is not None and len(shape) != 1:
         raise SkipError(Reason.UNREADABLE)
+    bounded(math.prod(shape[:-1]))
     array: np.ndarray[Any, Any] = np.frombuffer(body, dtype, count, start)
     return array.reshape(shape, order="F" if head["fortran_order"] else "C")
 

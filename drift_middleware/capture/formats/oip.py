@@ -14,7 +14,7 @@ from typing import Any
 from drift_middleware.capture.decoded import AS_SENT, Decoded
 from drift_middleware.capture.outputs import Scores
 from drift_middleware.capture.reasons import Reason, SkipError
-from drift_middleware.capture.records import kinds, transposed
+from drift_middleware.capture.records import bounded, kinds, transposed
 from drift_middleware.schemas import Rows
 
 KEYS = frozenset({"inputs"})
@@ -84,6 +84,7 @@ def _rows(tensor: Tensor, content_type: str) -> list[Any] | None:
     values = _typed(values, _content_type(tensor) or content_type)
     inner = [size for size in shape[1:] if size != 1]
     for size in reversed(inner):
+        bounded(len(values) // size)
         values = [values[start : start + size] for start in range(0, len(values), size)]
     return values
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from drift_middleware.capture.decoded import Decoded, shape
 from drift_middleware.capture.outputs import NO_ANSWER
-from drift_middleware.capture.records import CONTAINERS, kinds, sized, text_row
+from drift_middleware.capture.records import CONTAINERS, bounded, kinds, sized, text_row
 from drift_middleware.schemas import Rows
 
 ARRAYS = frozenset({"ndarray", "tensor", "tftensor"})
@@ -95,5 +95,6 @@ def _shaped(values: Any, sizes: Any) -> list[Any] | None:
     if any(type(size) is not int or size < 1 for size in sizes) or prod(sizes) != len(values):
         return None
     for size in reversed(sizes[1:]):
+        bounded(len(values) // size)
         values = [values[start : start + size] for start in range(0, len(values), size)]
     return list(values)

@@ -6,7 +6,7 @@ Every check left its counts, slice by slice, so the detector sees again what it 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def backtest(buffer: Reader | str | Path, *, since: str | None = None, **options
     config = Config.load({}, **{**progress.options, **options})
     begin = written(moment("since", since)) if since else ""
     first_check = progress.first_check
-    pairs = list(_replay(reader, config, first_check))
+    pairs = list(_replay(reader, config, first_check, progress.resets))
     recorded = [pair[0] for pair in pairs]
     start = next((i for i, check in enumerate(recorded) if check.at >= begin), len(pairs))
     shown = recorded[start:]
@@ -133,10 +133,14 @@ def _progress(reader: Reader) -> Progress:
     return msgspec.json.decode(raw, type=Progress) if raw else Progress()
 
 
-def _replay(reader: Reader, config: Config, first_check: int) -> Iterator[tuple[Check, Check]]:
+def _replay(
+    reader: Reader, config: Config, first_check: int, resets: Collection[int] = ()
+) -> Iterator[tuple[Check, Check]]:
     """Give each check as it was recorded, and as it would have been."""
     replay = _Replay(reader, config)
     for one in reader.sliced():
+        if one.check.number - 1 in resets:
+            replay = _Replay(reader, config)
         if one.check.number > first_check:
             yield one.check, replay.check(one)
 

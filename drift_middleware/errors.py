@@ -1,4 +1,4 @@
-"""What this package raises, all of it at start, never while serving.
+"""What this package raises: at start, or to who asks a `Monitor`; never into a request.
 
 DriftError
 ├── ConfigError      an option is unknown or impossible

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.tally import JOINT
-from drift_middleware.logger import CHECK, LEARNED, SEVERITY_CHANGED, log
+from drift_middleware.logger import ADOPTED, CHECK, LEARNED, RESET, SEVERITY_CHANGED, log
 from drift_middleware.schemas import SEVERITIES, Check, SegmentCheck, Severity
 
 NAMED = 5
@@ -54,20 +54,42 @@ def _say_change(
 
 def say_learned(baseline: Baseline) -> None:
     """Tell what was learned from traffic."""
+    log(logging.INFO, LEARNED, _made(baseline), **_of(baseline))
+
+
+def say_adopted(baseline: Baseline) -> None:
+    """Tell that recent traffic is the baseline now."""
+    kept = f"; as before: {', '.join(baseline.kept)}" if baseline.kept else ""
     log(
         logging.INFO,
-        LEARNED,
-        f"{len(baseline.signals)} signals from {baseline.rows} rows",
-        columns=[name for name in baseline.roles if name != JOINT],
-        rows=baseline.rows,
-        fingerprint=baseline.fingerprint,
+        ADOPTED,
+        f"{_made(baseline)}{kept}",
+        **_of(baseline),
+        kept=baseline.kept,
     )
+
+
+def say_reset(check: int) -> None:
+    """Tell that the detector knows nothing any more."""
+    log(logging.INFO, RESET, f"the detector starts afresh after check {check}", check=check)
 
 
 def say_not_learned(reason: str) -> None:
     """Tell that the rows so far make no baseline."""
     text = f"no baseline yet: {reason}"
     log(logging.WARNING, LEARNED, text, columns=[], rows=0, fingerprint="")
+
+
+def _made(baseline: Baseline) -> str:
+    return f"{len(baseline.signals)} signals from {baseline.rows} rows"
+
+
+def _of(baseline: Baseline) -> dict[str, object]:
+    return {
+        "columns": [name for name in baseline.roles if name != JOINT],
+        "rows": baseline.rows,
+        "fingerprint": baseline.fingerprint,
+    }
 
 
 def _fields(said: Check | SegmentCheck) -> dict[str, object]:

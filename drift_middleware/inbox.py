@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from drift_middleware.schemas import Rows
-from drift_middleware.tee import Seen, weigh
+from drift_middleware.tee import Seen, keep, template, weigh
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
 
 PATIENCE = 10
 "rounds without any traffic, after which the reader sleeps until it is woken"
-OVERHEAD = 1000
-"bytes that a waiting exchange takes beside its bodies"
+OVERHEAD = 3000
+"bytes that a waiting exchange takes beside its bodies: with a dozen headers of the request"
 
 
 class Inbox:
@@ -36,7 +36,11 @@ class Inbox:
         self._max_bytes = max_bytes
         self._items: deque[Seen | Rows] = deque()
         self._bytes = 0
-        self._emptied_at = 0.0
+        self._clear_at = 0.0
+        self.moment = 0.0
+        "by when all that was taken last had come"
+        self._noted: deque[tuple[int, float]] = deque()
+        self._number_noted = 0
         self._wake = threading.Event()
         self._is_idle = True
         self._is_urgent = False
@@ -44,15 +48,22 @@ class Inbox:
         self._rounds_without = 0
 
     def see(
-        self, scope: Scope, path: str, route: str, asked: Any, start: Message, answer: Any
+        self, scope: Scope, path: str, route: str | None, asked: Any, start: Message, answer: Any
     ) -> None:
-        """Queue an exchange that went by, or count it dropped.  In the request: never waits."""
+        """Queue an exchange that went by, or count it dropped.  In the request: never waits.
+
+        `route` is the template that the app matched, None if nobody looked yet.
+        """
         try:
             query, headers = scope["query_string"], scope["headers"]
-            size = len(asked["body"]) + len(answer["body"]) + OVERHEAD
+            body, answered = asked["body"], answer["body"]
+            size = len(body) + len(answered) + OVERHEAD
+            if asked["more_body"]:
+                body = None
         except (KeyError, TypeError):  # in pieces, without a body, or not read at all
             query, headers = scope.get("query_string", b""), scope.get("headers", ())
-            size = weigh(asked) + weigh(answer) + OVERHEAD
+            body, answered = keep(asked), keep(answer)
+            size = weigh(body) + weigh(answered) + OVERHEAD
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
         held = self._bytes + size
@@ -64,13 +75,13 @@ class Inbox:
             Seen(
                 scope["method"],
                 path,
-                route,
+                template(scope) if route is None else route,
                 query,
                 headers,
-                asked,
-                start,
-                answer,
-                size,
+                body,
+                start["status"],
+                start["headers"],
+                answered,
             )
         )
         if self._is_idle:
@@ -95,15 +106,34 @@ class Inbox:
         return bool(self._items) and self._bytes + OVERHEAD > self._max_bytes
 
     def take(self, limit: int, now: float) -> list[Seen | Rows]:
-        """Remove up to so many of the oldest items."""
-        items = self._items
+        """Remove up to so many of the oldest items, of those that came by one `moment`."""
+        items, self.moment = self._items, now
+        if self._noted:
+            number, self.moment = self._noted.popleft()
+            limit = min(limit, number)
+            if number > limit:
+                self._noted.appendleft((number - limit, self.moment))
+            self._number_noted -= limit
         self._was_taken |= bool(items)
         taken = [items.popleft() for _ in range(min(limit, len(items)))]
-        self._bytes -= sum(item.size if isinstance(item, Seen) else OVERHEAD for item in taken)
-        if not items:
+        if items:
+            self._bytes -= OVERHEAD * len(taken)
+            self._bytes -= sum(item.size for item in taken if isinstance(item, Seen))
+        else:
             self._bytes = 0
-            self._emptied_at = now
+            self._clear_at = now
         return taken
+
+    def note(self, now: float) -> None:
+        """Note that all that waits had come by now: it cannot be taken yet."""
+        new = len(self._items) - self._number_noted
+        if new:
+            self._noted.append((new, now))
+            self._number_noted += new
+
+    def caught_up(self, now: float) -> None:
+        """Note that all that waited then was taken since."""
+        self._clear_at = now
 
     def hurry(self) -> None:
         """Wake the reader at once."""
@@ -134,8 +164,8 @@ class Inbox:
         self._is_idle = True
 
     def lag_seconds(self, now: float) -> float:
-        """Return how long something may have waited: since the queue was last found empty."""
-        return max(now - self._emptied_at, 0.0) if self._items else 0.0
+        """Return how long something may have waited: since all that there was had been taken."""
+        return max(now - self._clear_at, 0.0) if self._items else 0.0
 
     def _wake_up(self) -> None:
         self._is_idle = False

@@ -12,7 +12,7 @@ from drift_middleware.drift.detector import Verdict
 from drift_middleware.drift.joint import PairMoved
 from drift_middleware.drift.report import severity
 from drift_middleware.drift.state import State
-from drift_middleware.schemas import SEVERITIES, Role, Severity, Tally
+from drift_middleware.schemas import SEVERITIES, Role, SegmentCheck, Severity, Tally
 from drift_middleware.watch import Watch
 
 
@@ -42,8 +42,7 @@ def judge(
 ) -> Judgement:
     """Move a detector one step, on the tallies since the last check, oldest slice first."""
     size = watch.counter.layout.size
-    counts = np.array([tally.counts for tally in tallies], int).reshape(len(tallies), -1)
-    slices, pairs = counts[:, :size], counts[:, size:].sum(axis=0)
+    slices = np.array([tally.counts[:size] for tally in tallies], int).reshape(len(tallies), size)
     state = watch.detector.check(state, slices)
     verdicts = watch.detector.verdict(state)
     levels = {verdict.name: severity(verdict) for verdict in verdicts}
@@ -57,8 +56,31 @@ def judge(
         data=data,
         prediction=prediction,
         moved={name: level for name, level in levels.items() if level != "none"},
-        moved_pair=joint.most_moved(pairs) if joint is not None else None,
+        moved_pair=None if joint is None else joint.most_moved(_pairs(tallies, size)),
     )
+
+
+def _pairs(tallies: Iterable[Tally], size: int) -> Sequence[int]:
+    """Sum what some of the tallies have beyond their cells."""
+    found = [tally.counts[size:] for tally in tallies if len(tally.counts) > size]
+    return [sum(counts) for counts in zip(*found, strict=True)]
+
+
+def judge_segments(
+    watches: Mapping[str, Watch],
+    states: dict[str, State],
+    tallies: Mapping[str, Sequence[Tally]],
+    captured: Mapping[str, Role],
+) -> dict[str, SegmentCheck]:
+    """Judge each segment on its own tallies, however few; `states` gets what follows."""
+    checks = {}
+    for name, watch in watches.items():
+        if name in tallies:
+            state = states.get(name) or watch.detector.start()
+            one = judge(watch, state, tallies[name], captured)
+            states[name] = one.state
+            checks[name] = SegmentCheck(one.rows, one.severity, one.data, one.prediction, one.moved)
+    return checks
 
 
 def sides(

@@ -31,7 +31,7 @@ def fit_baseline(tx: Transaction, progress: Progress, config: Config) -> Baselin
         There is nothing in them to watch, such as only identifiers.
     """
     captured = progress.captured
-    columns = _read(tx, list(captured), progress.first_row, config.learn_rows)
+    columns = read_columns(tx, list(captured), progress.first_row, config.learn_rows)
     answered = {name for name in columns if captured[name] == "prediction"}
     named = answered if config.predictions == "auto" else {*config.predictions}
     watched = {
@@ -67,7 +67,7 @@ def fit_outputs(
         for name, role in progress.captured.items()
         if role == "prediction" and is_learnable(config, watch, name)
     ]
-    columns = _read(tx, names, progress.first_row, config.keep_rows)
+    columns = read_columns(tx, names, progress.first_row, config.keep_rows)
     answered = [
         row for row in zip(*columns.values(), strict=True) if any(v is not None for v in row)
     ]
@@ -123,7 +123,10 @@ def _packed(value: Any) -> bytes | None:
     return vector.tobytes() if len(vector) > 1 else None
 
 
-def _read(tx: Transaction, names: list[str], after: int, limit: int) -> Mapping[str, list[Any]]:
+def read_columns(
+    tx: Transaction, names: list[str], after: int, limit: int
+) -> Mapping[str, list[Any]]:
+    """Read the oldest rows numbered above `after`, by column, as traffic sent their values."""
     columns = tx.read_rows(names, after, limit)
     return {name: [_unpacked(value) for value in values] for name, values in columns.items()}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OURS = frozenset((b"x-drift-severity", b"x-drift-data", b"x-drift-prediction", b"x-drift-check"))
 MAX_PATHS = 10_000
-UNKNOWN = (-1, "")
+UNKNOWN = (-1, None)
 
 RAISED = "the app raised"
 HUNG_UP = "cancelled"
@@ -81,50 +81,65 @@ class DriftMiddleware:
         self._pattern = re.compile(patterns) if patterns else None
         # Paths that are captured, as they come, with how many headers their answers have and the
         # template that the app matched: one look-up in the request decides it all.
-        self._captured: dict[str, tuple[int, str]] = {}
+        self._captured: dict[str, tuple[int, str | None]] = {}
 
     async def __call__(  # noqa: C901, PLR0915  # one request, with no call that it can spare
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or not self._is_enabled:
+        if not self._is_enabled:
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
             await self._pass(scope, receive, send)
             return
         monitor, app = self.monitor, self.app
-        if monitor.overhead.is_wanted:
+        if monitor.overhead.is_wanted and scope["path"] in self._captured:
             app, receive = monitor.overhead.measure(app, receive)
         try:
             scope["state"]["drift"] = monitor
         except KeyError:
             scope["state"] = {"drift": monitor}
         path = scope["path"]  # now: a router may rewrite it
-        expected, route = self._captured.get(path, UNKNOWN)
+        try:
+            expected, route = self._captured[path]
+        except KeyError:
+            expected, route = UNKNOWN
         if expected < 0 and not self._is_captured(scope):
             await self._stamp(scope, receive, send)
             return
 
-        # Closures: an object for each request costs a tenth more.  A body is the one message that
-        # it comes in, nearly always; else its `Pieces`.
+        # Closures: an object for each request costs a tenth more, and so do variables that they
+        # share, so that what does not change comes to them as a default.  A body is the one
+        # message that it comes in, nearly always; else its `Pieces`.
         asked: Any = None
         start: Any = None
         answer: Any = None
 
-        async def tee_receive() -> Message:
+        async def tee_receive(receive: Receive = receive) -> Message:
             nonlocal asked
             message = await receive()
             asked = message if asked is None else gather(asked, message, monitor.max_body_bytes)
             return message
 
         # No coroutine: it hands back the server's own, which saves a frame on every message.
-        def tee_send(message: Message) -> Awaitable[None]:
-            nonlocal answer, route, start
+        def tee_send(  # noqa: PLR0913, PLR0917
+            message: Message,
+            send: Send = send,
+            scope: Scope = scope,
+            path: str = path,
+            route: str | None = route,
+            expected: int = expected,
+            monitor: Monitor = monitor,
+        ) -> Awaitable[None]:
+            nonlocal answer, start
             if start is None:
                 if message["type"] == "http.response.start":
                     # A copy: apps reuse it, and may give their headers as a one-shot iterator.
                     start = message = {**message}
                     headers = [*message.get("headers", ()), *monitor.headers]
                     if len(headers) != expected:
-                        headers, route = self._replace_ours(scope, path, headers)
+                        headers = self._replace_ours(scope, path, headers)
                     message["headers"] = headers
             elif answer is None and not message.get("more_body"):
                 answer = message
@@ -159,7 +174,7 @@ class DriftMiddleware:
             return False
         return self._pattern is None or self._pattern.match(scope["path"]) is not None
 
-    def _replace_ours(self, scope: Scope, path: str, headers: Headers) -> tuple[Headers, str]:
+    def _replace_ours(self, scope: Scope, path: str, headers: Headers) -> Headers:
         """Drop earlier headers of our names: from another server's answer, or ours wrapped twice.
 
         How many headers the answers of a path have without them is remembered, and the template
@@ -168,12 +183,11 @@ class DriftMiddleware:
         ours = headers[-len(OURS) :]
         # Names are lower case by the specification, and not always in fact (Django).
         kept = [pair for pair in headers if pair[0].lower() not in OURS] + ours
-        route = template(scope)
         if len(kept) == len(headers):
             if len(self._captured) >= MAX_PATHS:  # a path for every id: keep memory flat
                 self._captured.clear()
-            self._captured[path] = (len(headers), route)
-        return kept, route
+            self._captured[path] = (len(headers), template(scope))
+        return kept
 
     async def _stamp(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is not captured: the app's, or ours."""
@@ -197,8 +211,7 @@ class DriftMiddleware:
                 await run_in_threadpool(self.monitor.close)
             await send(message)
 
-        is_watched = self._is_enabled and scope["type"] == "lifespan"
-        await self.app(scope, receive, watch if is_watched else send)
+        await self.app(scope, receive, watch if scope["type"] == "lifespan" else send)
 
 
 def _stamped(message: Message, ours: Headers) -> Message:

@@ -9,12 +9,12 @@ import os
 import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from drift_middleware.config import Config
-from drift_middleware.errors import StoreError
+from drift_middleware.control import Control
+from drift_middleware.errors import ConfigError, StoreError
 from drift_middleware.inbox import Inbox
 from drift_middleware.logger import DEGRADED, DROPPED, RECOVERED, log
 from drift_middleware.overhead import Overhead
@@ -28,6 +28,7 @@ from drift_middleware.schemas import (
     SignalReport,
 )
 from drift_middleware.tee import Seen
+from drift_middleware.writing import Writer
 
 if TYPE_CHECKING:
     from drift_middleware.buffer import Store
@@ -40,15 +41,13 @@ IDLE_SECONDS = 0.5
 "how soon an idle worker learns of the checks of others"
 GATHER_SECONDS = 0.1
 "how long requests are gathered before they are read together"
-RETRY_SECONDS = 1.0
-"between attempts to write into a buffer that failed"
 FORK_SECONDS = 1.0
 "how long a fork waits for a transaction to end"
-MAX_UNWRITTEN = 100_000
-"requests kept in memory while the buffer fails"
+SAY_SECONDS = 60.0
+"between two lines of the log that say how much was dropped"
 
 
-class Monitor:
+class Monitor(Control):
     """Records features and predictions, and says whether they drift.  Needs no server.
 
     Parameters
@@ -123,11 +122,11 @@ class Monitor:
         """Record one row (a mapping or a sequence of values) and its prediction.
 
         For queues, batch jobs and tests; a server's traffic comes through the middleware.  Where
-        that drops what there is no room for, this waits.
+        that drops what there is no room for, this waits, unless the buffer fails.
         """
         if self.config.enabled:
-            while self.inbox.is_full:
-                self.drain()
+            while self.inbox.is_full and (self.drain() or self._reason is None):
+                pass
             predictions = None if prediction is None else [prediction]
             row: Any = list(features)
             if isinstance(features, Mapping):
@@ -144,7 +143,7 @@ class Monitor:
             asked = self._asked
             self.inbox.hurry()
             is_done = self._rounds.wait_for(lambda: self._answered >= asked, timeout)
-        return is_done and not self._unwritten
+        return is_done and not self._writer.is_behind
 
     def close(self, timeout: float = 10.0) -> None:
         """Write what is queued and stop the thread; what comes later starts it again."""
@@ -199,12 +198,13 @@ class Monitor:
             return Report(status="off", version=__version__)
         from drift_middleware.overview import overview, window_report
 
-        report = overview(self._recorder.view, self.config.learn_rows, segment)
+        unwritten = dict(self._writer.counters)
+        report = overview(self._recorder.view, self.config.learn_rows, segment, unwritten)
         report.version = __version__
         if self._reader is not None:
             report.capture.endpoints = self._reader.report()
         report.capture.lag_seconds = round(self.inbox.lag_seconds(self._clock()), 3)
-        report.capture.queued = len(self.inbox)
+        report.capture.queued = len(self.inbox) + len(self._writer)
         report.capture.added_microseconds = self.overhead.percentiles()
         report.capture.database_bytes = self._recorder.store.size()
         if self._reason is not None:
@@ -237,6 +237,16 @@ class Monitor:
     def _last_check(self) -> Check | None:
         return self._recorder.view.progress.check if self._recorder else None
 
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Recorder]:
+        """Write what is queued, and keep the thread out while somebody changes what is said."""
+        if self._recorder is None:
+            raise ConfigError("enabled=False: nothing is watched, and nothing can be changed.")
+        self.drain()
+        with self._writing:
+            yield self._recorder
+            self._publish()
+
     # The thread.
 
     def _begin(self) -> None:
@@ -249,10 +259,9 @@ class Monitor:
         self._thread: threading.Thread | None = None
         self._is_running = False
         self._asked = self._answered = 0
-        self._dropped = 0
-        self._counters: Counter[str] = Counter()
-        self._unwritten: list[Batch] = []
-        self._retry_at = 0.0
+        self._dropped = self._said = 0
+        self._say_at = 0.0
+        self._writer = Writer(self._degrade)
         self._reason: str | None = None
         self._sender = None
         self._reader: Reader | None = None
@@ -293,7 +302,7 @@ class Monitor:
         recorder, inbox, rounds = self._recorder, self.inbox, self._rounds
         stopping = self._is_stopping
         while True:
-            last = stopping.is_set()
+            last, began = stopping.is_set(), time.monotonic()
             asked = self._asked
             with self._writing:
                 self._round(recorder, inbox)
@@ -301,38 +310,57 @@ class Monitor:
                 self._answered = asked
                 rounds.notify_all()
             if last:
-                if self._sender:
-                    self._sender.finish()
+                self._finish(inbox)
                 recorder.close()
                 return
             if not stopping.is_set():
-                inbox.wait(IDLE_SECONDS, GATHER_SECONDS)
+                inbox.wait(IDLE_SECONDS, GATHER_SECONDS - (time.monotonic() - began))
 
     def _round(self, recorder: Recorder, inbox: Inbox) -> None:
         """Write all that is queued, and take over what other processes wrote."""
         reason = self._reason
         try:
-            self._retry(recorder)
-            while items := inbox.take(recorder.remaining(), now := self._clock()):
-                self._write(recorder, self._read(items, now))
-                self._publish()
             self._note_dropped(inbox)
-            if self._counters:
-                self._write(recorder, self._read([], self._clock()))
-            if not self._unwritten:
-                recorder.refresh()
-                recorder.check_if_time()
-                if self._sender and not self._is_stopping.is_set():
-                    self._sender.turn()
+            if self._writer.is_resting and not self._is_stopping.is_set():
+                inbox.note(self._clock())
+            else:
+                self._catch_up(recorder, inbox)
                 if self._reason == reason:  # nothing new went wrong in this round
                     self._recover()
         except StoreError as error:
             self._degrade(str(error))
         except Exception as error:  # noqa: BLE001  # the outermost loop: nothing may end the thread
-            self._counters["errors"] += 1
+            self._writer.counters["errors"] += 1
             self._degrade(f"unexpected {type(error).__name__}: {error}")
         self._publish()
-        self.overhead.is_wanted = True
+        self.overhead.want(time.monotonic())
+
+    def _catch_up(self, recorder: Recorder, inbox: Inbox) -> None:
+        """Write what was queued when this began: under a load beyond us it would never end."""
+        writer, began, queued = self._writer, self._clock(), len(inbox)
+        writer.retry(recorder)
+        while items := inbox.take(min(recorder.remaining(), queued), self._clock()):
+            queued -= len(items)
+            writer.write(recorder, self._read(items, inbox.moment))
+            self._publish()
+        inbox.caught_up(began)
+        if writer.counters:
+            writer.write(recorder, self._read([], began))
+        recorder.refresh()
+        recorder.check_if_time()
+        if self._sender and not self._is_stopping.is_set():
+            self._sender.turn()
+
+    def _finish(self, inbox: Inbox) -> None:
+        """Do what is left when the thread ends, and say what could not be done."""
+        if self._sender:
+            self._sender.finish()
+        self._say_at = 0.0
+        self._say_dropped()
+        lost = len(inbox) + len(self._writer)
+        if lost:
+            text = f"{lost} requests could not be written, and are lost if the process ends"
+            log(logging.ERROR, DEGRADED, text, reason=text)
 
     def _read(self, items: Sequence[Seen | Rows], now: float) -> Batch:
         """Turn what was queued into rows, and count what gives none."""
@@ -343,17 +371,17 @@ class Monitor:
         batch, reader = Batch(), self._reader or Reader(endpoints=self.config.endpoint)
         watch = self._recorder.view.watch if self._recorder else None
         reader.columns = watch.features if watch else ()
-        self._reader = reader
+        self._reader, counters = reader, self._writer.counters
         for item in items:
             content = item.unpack(now, self.max_body_bytes) if isinstance(item, Seen) else item
             rows = reader.read(content) if isinstance(content, Exchange) else content
             if rows is None:
                 continue
             if rows.skipped:
-                self._counters[f"skipped:{rows.skipped}"] += 1
+                counters[f"skipped:{rows.skipped}"] += 1
                 continue
             if rows.unaligned:
-                self._counters["unaligned"] += 1
+                counters["unaligned"] += 1
             endpoint, headers = (
                 (item.endpoint, item.request_headers) if isinstance(item, Seen) else ("", [])
             )
@@ -361,64 +389,20 @@ class Monitor:
             batch.at.append(now)
             batch.endpoints.append(endpoint)
             batch.segments.append(label_of(self.config.segment_by, endpoint, headers))
-        batch.counters = self._take_counters()
         return batch
-
-    def _take_counters(self) -> dict[str, int]:
-        counters, self._counters = dict(self._counters), Counter()
-        return counters
-
-    def _write(self, recorder: Recorder, batch: Batch) -> None:
-        if self._unwritten:  # keep the order
-            self._keep(batch)
-            return
-        try:
-            recorder.write(batch)
-        except StoreError:
-            self._keep(batch)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            raise
-        except Exception as error:  # noqa: BLE001  # a fault of ours: lose as little as can be
-            self._write_in_parts(recorder, batch, error)
-
-    def _write_in_parts(self, recorder: Recorder, batch: Batch, error: Exception) -> None:
-        """Write all of a batch but the one exchange that cannot be written."""
-        self._counters.update(batch.counters)
-        if len(batch.rows) > 1:
-            first, second = batch.split(len(batch.rows) // 2)
-            try:
-                self._write(recorder, first)
-            finally:
-                self._write(recorder, second)
-        elif batch.rows:
-            self._counters["errors"] += 1
-            self._degrade(f"an exchange was lost, unexpected {type(error).__name__}: {error}")
-
-    def _keep(self, batch: Batch) -> None:
-        """Keep a batch in memory until the buffer is well again, or count it dropped."""
-        waiting = sum(len(one.rows) for one in self._unwritten)
-        if waiting + len(batch.rows) > MAX_UNWRITTEN:
-            self._counters.update(batch.counters)
-            self._counters["dropped"] += len(batch.rows)
-        else:
-            self._unwritten.append(batch)
-
-    def _retry(self, recorder: Recorder) -> None:
-        """Write what could not be written before, in its order."""
-        if self._unwritten and time.monotonic() >= self._retry_at:
-            waiting, self._unwritten = self._unwritten, []
-            for i, batch in enumerate(waiting):
-                try:
-                    self._write(recorder, batch)
-                except StoreError:
-                    self._unwritten += waiting[i + 1 :]
-                    raise
 
     def _note_dropped(self, inbox: Inbox) -> None:
         new = inbox.dropped - self._dropped
         if new:
             self._dropped += new
-            self._counters["dropped"] += new
+            self._writer.counters["dropped"] += new
+        self._say_dropped()
+
+    def _say_dropped(self) -> None:
+        """Say how much was dropped since that was last said, if it was not said just now."""
+        new, now = self._dropped - self._said, time.monotonic()
+        if new and now >= self._say_at:
+            self._said, self._say_at = self._dropped, now + SAY_SECONDS
             log(
                 logging.WARNING,
                 DROPPED,
@@ -439,8 +423,8 @@ class Monitor:
 
     def _publish(self) -> None:
         check = self._last_check()
-        if check is not None:
-            self.headers = _headers(check.severity, check.data, check.prediction, check.number)
+        said = (check.severity, check.data, check.prediction) if check else ("unknown",) * 3
+        self.headers = _headers(*said, check.number if check else 0)
 
 
 _MONITORS: weakref.WeakSet[Monitor] = weakref.WeakSet()

@@ -11,19 +11,28 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEPT = 1000
-"samples; ten are taken in a second at most"
+"samples"
+EVERY_SECONDS = 1.0
+"between samples: one costs its request about 20 us"
 
 
 class Overhead:
     """Samples of the time that one request costs more, in seconds.
 
-    Whoever has time for another sample sets `is_wanted`; the next request is measured and clears
-    it.  So all others pay for one test of it.
+    Whoever knows the time calls `want`; then the next request is measured, and all others pay for
+    one test of `is_wanted`.
     """
 
     def __init__(self) -> None:
         self.is_wanted = False
         self._samples: deque[float] = deque(maxlen=KEPT)
+        self._next_at = 0.0
+
+    def want(self, now: float) -> None:
+        """Ask for a sample, if the last one is old enough."""
+        if now >= self._next_at:
+            self._next_at = now + EVERY_SECONDS
+            self.is_wanted = True
 
     def measure(self, app: ASGIApp, receive: Receive) -> tuple[ASGIApp, Receive]:
         """Wrap the app and what it receives from, for one request that begins now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,15 +24,24 @@ from drift_middleware.schemas import (
     SignalReport,
     WindowReport,
 )
-from drift_middleware.watch import View
+from drift_middleware.watch import SKIPPED, Progress, View
 
-SKIPPED = "skipped:"
 _REPORTED: WeakKeyDictionary[State, tuple[Any, list[SignalReport]]] = WeakKeyDictionary()
 COUNTED = ("requests", "rows", "unaligned", "dropped", "errors")
 
 
-def overview(view: View, learn_rows: int, segment: str | None = None) -> Report:
+def overview(
+    view: View,
+    learn_rows: int,
+    segment: str | None = None,
+    unwritten: Mapping[str, int] | None = None,
+) -> Report:
     """Report on the last check, and on what was captured since.
+
+    Parameters
+    ----------
+    unwritten
+        What is to be added to the counters, and could not be yet.
 
     Raises
     ------
@@ -39,7 +49,9 @@ def overview(view: View, learn_rows: int, segment: str | None = None) -> Report:
         There is no such segment.
     """
     progress, watch, check = view.progress, view.watch, view.progress.check
-    report = Report(since=progress.since, capture=_capture(view.counters))
+    counters = Counter(view.counters)
+    counters.update(unwritten or {})
+    report = Report(since=progress.since, capture=_capture(counters, progress))
     report.alerts = view.alerts or report.alerts
     report.status = "learning" if watch is None else "watching" if check else "warming up"
     if check is not None:
@@ -127,12 +139,14 @@ def _baseline(baseline: Baseline) -> BaselineInfo:
         fingerprint=baseline.fingerprint,
         smallest_shift=round(baseline.smallest_shift, 3),
         left_out=baseline.left_out,
+        kept=baseline.kept,
     )
 
 
-def _capture(counters: Mapping[str, int]) -> CaptureReport:
+def _capture(counters: Mapping[str, int], progress: Progress) -> CaptureReport:
     skipped = {k.removeprefix(SKIPPED): n for k, n in counters.items() if k.startswith(SKIPPED)}
     report = CaptureReport(skipped=skipped)
     for name in COUNTED:
         setattr(report, name, counters.get(name, 0))
+    report.sampled = round(progress.sampled(counters), 4)
     return report

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import accumulate
@@ -17,7 +17,7 @@ from itertools import accumulate
 import msgspec
 
 from drift_middleware.alerting import Alerting
-from drift_middleware.buffer import Store, Transaction, pack, pack_slices
+from drift_middleware.buffer import DamagedError, Store, Transaction, pack, pack_slices
 from drift_middleware.capture import tabulate
 from drift_middleware.capture.relevance import is_about, is_bare
 from drift_middleware.config import Config
@@ -25,14 +25,14 @@ from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.detector import Detector, carry
 from drift_middleware.drift.report import summary
 from drift_middleware.drift.state import State
-from drift_middleware.drift.tally import JOINT, slices_of, tallies
-from drift_middleware.errors import BaselineError
+from drift_middleware.drift.tally import slices_of, tallies
+from drift_middleware.errors import BaselineError, StoreError
 from drift_middleware.events import say_check, say_learned, say_not_learned
-from drift_middleware.judging import judge
+from drift_middleware.judging import judge, judge_segments
 from drift_middleware.learning import fit_baseline, fit_outputs, is_learnable, learnable, plain
 from drift_middleware.logger import DEGRADED, log
 from drift_middleware.privacy import append_rows
-from drift_middleware.schemas import Check, Role, SegmentCheck, Table, Tally
+from drift_middleware.schemas import Check, Table
 from drift_middleware.segments import (
     Segments,
     carried,
@@ -41,6 +41,7 @@ from drift_middleware.segments import (
     shared_by,
     unpack_states,
 )
+from drift_middleware.steering import Steering
 from drift_middleware.watch import JUDGING, Batch, Progress, View, Watch
 
 PROGRESS = "progress"
@@ -51,7 +52,7 @@ UNRELATED = "no column of the baseline"
 "reason for a skipped exchange: JSON, but not of the model"
 
 
-class Recorder:
+class Recorder(Steering):
     """Writes batches into the buffer, and makes the checks that fall due.
 
     Parameters
@@ -85,11 +86,23 @@ class Recorder:
 
     def open(self) -> None:
         """Bring the buffer and the configured baseline together.  Raises StoreError."""
+        try:
+            self._open()
+        except DamagedError as error:  # go on in a new file, with what the old one still says
+            log(logging.ERROR, DEGRADED, str(error), reason=str(error))
+            with suppress(StoreError), error.remains() as tx:
+                self._load(tx)
+                self.view = View(self._progress, self._watch, self._state)
+                self.view = self._look(tx)  # where the counters can be read, too
+            self._forget()
+            self._open()
+
+    def _open(self) -> None:
         self.store.open()
         configured = self._configured.fingerprint if self._configured else ""
         with self.transaction() as tx:
             if self._progress.configured != configured:
-                self._start(tx)
+                self._start(tx, self._configured)
             self._progress.options = {name: getattr(self.config, name) for name in JUDGING}
 
     def close(self) -> None:
@@ -167,7 +180,7 @@ class Recorder:
         elif raw != self._raw:
             before, self._progress = self._progress, msgspec.json.decode(raw, type=Progress)
             self._raw = raw
-            is_other = self._watch is None or _watched(before) != _watched(self._progress)
+            is_other = self._watch is None or before.watched() != self._progress.watched()
             if is_other:
                 document = tx.get_baseline(self._progress.fingerprint)
                 self._watch = None
@@ -218,32 +231,38 @@ class Recorder:
         )
         return self.alerts.shown(tx, view) if self.alerts else view
 
-    def _start(self, tx: Transaction) -> None:
-        """Begin afresh with the configured baseline, or without one; the history stays."""
+    def _start(
+        self, tx: Transaction, baseline: Baseline | None, configured: str | None = None
+    ) -> None:
+        """Begin afresh with a baseline, or without one; the history stays."""
+        own = baseline.fingerprint if baseline else ""
         self._progress = Progress(
-            configured=self._configured.fingerprint if self._configured else "",
+            options=self._progress.options,
+            configured=own if configured is None else configured,
+            begun=self._now(),
             first_row=tx.last_row(),
             first_check=tx.last_check_number(),
             since=self._now(),
             checked_at=self._clock(),
             alarms=self._progress.alarms,
         )
+        self._progress.note_seen(tx.counters())
         self._watch = self._state = self._segments = None
         self._segment_states = {}
         tx.put(SEGMENTS, b"")
         tx.forget_tallies()
-        if self._configured:
-            self._use(tx, self._configured)
+        if baseline:
+            self._use(tx, baseline)
 
     def _resume(self, tx: Transaction) -> None:
         """Go on in a new file, where the one before was lost, with all that is known of it."""
         known = self.view
+        tx.count(known.counters)
         if known.watch is None or known.state is None:
-            self._start(tx)
+            self._start(tx, self._configured)
             return
         baseline = known.watch.baseline
         tx.put_baseline(baseline.fingerprint, baseline.source, msgspec.json.encode(baseline))
-        tx.count(known.counters)
         captured = dict(known.progress.captured)
         self._progress = msgspec.structs.replace(known.progress, captured=captured, first_row=0)
         self._watch, self._state = known.watch, known.state
@@ -253,6 +272,7 @@ class Recorder:
     def _use(self, tx: Transaction, baseline: Baseline) -> None:
         tx.put_baseline(baseline.fingerprint, baseline.source, msgspec.json.encode(baseline))
         self._progress.fingerprint = baseline.fingerprint
+        self._progress.note_joint(baseline.joint)
         self._replace(self._build(baseline))
 
     def _build(self, baseline: Baseline) -> Watch:
@@ -287,10 +307,10 @@ class Recorder:
         part, rest = batch.split(requests)
         table = tabulate(part.rows, features=None, predictions=None, at=part.at)
         columns = learnable(table.columns)
-        append_rows(tx, self.config, _row_times(table), columns, {})
+        append_rows(tx, self.config, table.row_times, columns, {})
         self._count(tx, table)
         for name in columns:
-            self._progress.captured.setdefault(name, _role(table, name))
+            self._progress.captured.setdefault(name, table.role(name))
         if table.rows >= needed:
             self._finish_learning(tx)
         return rest
@@ -361,7 +381,7 @@ class Recorder:
             values = placed.values
             others = [name for name in table.outputs if is_learnable(self.config, watch, name)]
             values |= {name: plain(table.columns[name]) for name in others}
-            append_rows(tx, self.config, _row_times(table), values, watch.types)
+            append_rows(tx, self.config, table.row_times, values, watch.types)
         slices = slices_of(
             len(table.requests), pending, self.config.check_every, at_least=self._elapsed()
         )
@@ -408,10 +428,8 @@ class Recorder:
         ]
         if not new:
             return watch
-        self._progress.captured |= {name: _role(table, name) for name in new}
-        joint = watch.baseline.joint
-        if joint is not None and self._progress.captured.keys() >= {*joint.columns}:
-            self._progress.captured.setdefault(JOINT, "feature")
+        self._progress.captured |= {name: table.role(name) for name in new}
+        self._progress.note_joint(watch.baseline.joint)
         roles = {signal.column: signal.role for signal in watch.baseline.signals}
         if any(roles.get(name) == "feature" and name in table.outputs for name in new):
             self._replace(self._build(watch.baseline))
@@ -427,7 +445,9 @@ class Recorder:
         started = time.perf_counter()
         found = tx.pending_tallies()
         assert self._state is not None  # noqa: S101  # there is one whenever there is a watch
-        whole = judge(watch, self._state, found.get("", []), self._progress.captured)
+        captured = self._progress.captured
+        watches = self._segments.watches if self._segments else {}
+        whole = judge(watch, self._state, found.get("", []), captured)
         self._state, self._progress.moved_pair = whole.state, whole.moved_pair
         check = Check(
             number=self._last_number(tx) + 1,
@@ -438,7 +458,7 @@ class Recorder:
             data=whole.data,
             prediction=whole.prediction,
             moved=whole.moved,
-            segments=self._check_segments(found),
+            segments=judge_segments(watches, self._segment_states, found, captured),
         )
         check.milliseconds = round((time.perf_counter() - started) * 1000, 3)
         tx.append_check(
@@ -446,7 +466,7 @@ class Recorder:
             watch.baseline.fingerprint,
             pack(whole.slices.sum(axis=0)),
             msgspec.json.encode(summary(whole.verdicts)),
-            pack_slices(whole.slices, self._progress.captured),
+            pack_slices(whole.slices, captured),
         )
         self._conclude(tx, check)
         if self._lacks_outputs(watch) and self._progress.predicted >= self.config.learn_rows:
@@ -456,23 +476,10 @@ class Recorder:
         before = self._progress.check  # of a file that was lost, maybe
         return max(tx.last_check_number(), before.number if before else 0)
 
-    def _check_segments(self, found: Mapping[str, Sequence[Tally]]) -> dict[str, SegmentCheck]:
-        """Judge each segment on its own tallies, however few."""
-        checks = {}
-        for name, watch in self._segments.watches.items() if self._segments else ():
-            state = self._segment_states.get(name) or watch.detector.start()
-            known = self._progress.captured
-            if name in found:
-                one = judge(watch, state, found[name], known)
-                self._segment_states[name] = one.state
-                checks[name] = SegmentCheck(
-                    one.rows, one.severity, one.data, one.prediction, one.moved
-                )
-        return checks
-
     def _conclude(self, tx: Transaction, check: Check) -> None:
         before, self._progress.check = self._progress.check, check
         self._progress.checked_at = self._clock()
+        self._progress.note_seen(tx.counters())
         if before is None or check.severity != before.severity:
             self._progress.since = check.at
         self._events.append(partial(say_check, check, before))
@@ -482,17 +489,3 @@ class Recorder:
     def _now(self) -> str:
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
         return at.replace("+00:00", "Z")
-
-
-def _role(table: Table, name: str) -> Role:
-    return "prediction" if name in table.outputs else "feature"
-
-
-def _row_times(table: Table) -> list[float]:
-    return [at for at, rows in zip(table.at, table.requests, strict=True) for _ in range(rows)]
-
-
-def _watched(progress: Progress) -> tuple[str, dict[str, Role]]:
-    """Return what decides what is watched."""
-    captured = progress.captured.items()
-    return progress.fingerprint, {name: role for name, role in captured if role == "prediction"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat, zip_longest
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
@@ -105,6 +107,15 @@ class Table(Struct):
     at: list[float] = []
     "arrival of each captured request, seconds since the epoch"
 
+    @property
+    def row_times(self) -> list[float]:
+        """Arrival of each row."""
+        return list(chain.from_iterable(map(repeat, self.at, self.requests)))
+
+    def role(self, name: str) -> Role:
+        """Tell the side from which a column came."""
+        return "prediction" if name in self.outputs else "feature"
+
 
 class Tally(Struct):
     """How many rows fell in each cell, in one time slice of a check."""
@@ -114,9 +125,17 @@ class Tally(Struct):
     requests: int
     rows: int
     counts: list[int]
-    "one for each place of the layout of all signals, then those of the pairs of columns"
+    "one for each place of the layout of all signals; then maybe those of the pairs of columns, for"
+    " these rows or for all that were written with them"
     segment: str = ""
     "whose rows these are; empty: everybody's"
+
+    def add(self, other: Tally) -> None:
+        """Add rows of the same slice."""
+        self.requests += other.requests
+        self.rows += other.rows
+        pairs = zip_longest(self.counts, other.counts, fillvalue=0)  # one may have no pairs
+        self.counts = [a + b for a, b in pairs]
 
 
 class SegmentCheck(Struct):
@@ -218,6 +237,8 @@ class BaselineInfo(Struct):
     "smallest mean shift of one ordered feature that can ever be noticed, in standard deviations"
     left_out: dict[str, str] = {}
     "columns of the baseline that are not watched, and why"
+    kept: dict[str, str] = {}
+    "columns that are compared with the baseline before this one still, and why"
 
 
 class CellShare(Struct):
@@ -323,6 +344,9 @@ class CaptureReport(Struct, kw_only=True):
     skipped: dict[str, int] = {}
     unaligned: int = 0
     dropped: int = 0
+    "exchanges for which there was no room"
+    sampled: float = 1.0
+    "share of exchanges that were not dropped, of those since the last check but one"
     errors: int = 0
     lag_seconds: float = 0.0
     queued: int = 0
@@ -362,3 +386,8 @@ class Report(Struct, kw_only=True):
     version: str = ""
     window: WindowReport | None = None
     "the stretch of the history that was asked for"
+
+    def _repr_html_(self) -> str:
+        """Show it as a page in a notebook's cell."""
+        # By its name: records know no room, and what a page needs is loaded when one is asked for.
+        return str(resolve_name("drift_middleware.web.page:render_notebook")(self))

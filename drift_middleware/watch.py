@@ -5,22 +5,25 @@ A `Watch` is built and replaced whole; `Progress` is what workers share through 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.descriptors.texts import Text
 from drift_middleware.drift.detector import Detector
-from drift_middleware.drift.joint import PairMoved
+from drift_middleware.drift.joint import Joint, PairMoved
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.state import State
 from drift_middleware.drift.tally import JOINT, Counter
 from drift_middleware.schemas import Alarm, AlertsReport, Check, Role, Rows
 
+SKIPPED = "skipped:"
+"begins the names of the counters of what gave no rows, before the reason"
 JUDGING = (
     *("policy", "thresholds", "weights", "guard"),
     *("checks_per_false_alarm", "segment_by"),
@@ -41,6 +44,8 @@ class Batch(Struct):
 
     def split(self, requests: int) -> tuple[Batch, Batch]:
         """Cut after so many requests; the counters stay behind."""
+        if requests >= len(self.rows):
+            return replace(self, counters={}), Batch()
         every = range(len(self.rows))
         return self.only(every[:requests]), self.only(every[requests:])
 
@@ -62,12 +67,16 @@ class Progress(Struct):
     "fingerprint of the configured baseline; empty: it is learned from traffic"
     fingerprint: str = ""
     "of the baseline in use, which may have learned outputs; empty while there is none"
+    begun: str = ""
+    "when it came into use"
     captured: dict[str, Role] = {}
     "the columns that traffic has shown, and on which side"
     first_row: int = 0
     "rows up to this one belong to an earlier baseline"
     first_check: int = 0
     "checks up to this one belong to an earlier baseline"
+    resets: list[int] = []
+    "checks after which the detector was started afresh, with this baseline"
     predicted: int = 0
     "rows with a prediction since then"
     moved_pair: PairMoved | None = None
@@ -81,8 +90,37 @@ class Progress(Struct):
     "when that was, or when watching began, seconds since the epoch"
     since: str | None = None
     "when the severity became what it is"
+    seen: list[tuple[int, int]] = []
+    "exchanges that had been read, and dropped, at the last two checks"
     alarms: dict[str, Alarm] = {}
     "what people were last told of all traffic (`''`) and of segments, while it is grave"
+
+    def note_joint(self, joint: Joint | None) -> None:
+        """Remember that traffic has shown all columns of the joint signal, once it has."""
+        if joint is not None and self.captured.keys() >= {*joint.columns}:
+            self.captured.setdefault(JOINT, "feature")
+
+    def note_seen(self, counters: Mapping[str, int]) -> None:
+        """Remember what was read and dropped by now, at a check."""
+        self.seen = [*self.seen[-1:], _seen(counters)]
+
+    def sampled(self, counters: Mapping[str, int]) -> float:
+        """Return the share of exchanges that were not dropped since the last check but one."""
+        now, then = _seen(counters), self.seen[0] if self.seen else (0, 0)
+        read, dropped = now[0] - then[0], now[1] - then[1]
+        return read / (read + dropped) if dropped > 0 else 1.0
+
+    def watched(self) -> tuple[str, str, dict[str, Role]]:
+        """Return what decides what is watched, and since when."""
+        captured = self.captured.items()
+        outputs: dict[str, Role] = {name: role for name, role in captured if role == "prediction"}
+        return self.begun, self.fingerprint, outputs
+
+
+def _seen(counters: Mapping[str, int]) -> tuple[int, int]:
+    """Return the exchanges that were read, with rows or without, and those that were dropped."""
+    skipped = sum(number for name, number in counters.items() if name.startswith(SKIPPED))
+    return counters.get("requests", 0) + skipped, counters.get("dropped", 0)
 
 
 class Watch:

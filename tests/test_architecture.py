@@ -34,16 +34,25 @@ ALLOWED = {
     "segments": {"config", "drift", "schemas", "watch"},
     "privacy": {"buffer", "capture", "config", "drift"},
     "learning": RECORDS | {"config", "capture", "drift", "buffer", "privacy", "watch"},
+    "adopting": {"buffer", "capture", "config", "drift", "errors", "learning", "schemas", "watch"},
+    "steering": {"adopting", "buffer", "config", "drift", "errors", "events", "watch"},
+    "control": {"recorder", "schemas"},
+    "writing": {"errors", "recorder", "watch"},
     "recorder": RECORDS
-    | {"config", "capture", "drift", "buffer"}
+    | {"config", "capture", "drift", "buffer", "steering"}
     | {"alerting", "events", "judging", "learning", "privacy", "segments", "watch"},
     "overview": {"buffer", "drift", "errors", "judging", "schemas", "watch"},
     "period": {"errors"},
     "backtest": RECORDS
     | {"buffer", "config", "drift", "judging", "opening", "period"}
     | {"recorder", "segments", "watch"},
+    "stored": {"__init__", "buffer", "config", "drift", "overview", "period"}
+    | {"recorder", "schemas", "segments", "watch"},
+    "comparison": {"__init__", "config", "drift", "errors", "judging", "overview", "period"}
+    | {"schemas", "segments", "watch"},
     "cli": RECORDS
-    | {"__init__", "backtest", "capture", "config", "drift", "opening", "recorder", "tee", "watch"},
+    | {"__init__", "backtest", "buffer", "capture", "comparison", "config", "drift", "middleware"}
+    | {"opening", "period", "recorder", "stored", "tee", "watch", "web"},
     "__main__": {"cli"},
     "monitor": RECORDS
     | {
@@ -52,6 +61,7 @@ ALLOWED = {
         "overview",
         "segments",
         "config",
+        "control",
         "capture",
         "drift",
         "buffer",
@@ -62,13 +72,14 @@ ALLOWED = {
         "period",
         "recorder",
         "watch",
+        "writing",
         "__init__",
     },
     "middleware": RECORDS | {"config", "monitor", "tee", "web"},
     "__init__": {"capture", "config", "drift", "errors", "middleware", "monitor"},
 }
 KNOW_STARLETTE = {"middleware", "web"}
-KNOW_ITS_TYPES = {"tee", "inbox", "overhead"}
+KNOW_ITS_TYPES = {"tee", "inbox", "overhead", "cli"}
 SLOW = {
     *("pandas", "scipy.stats", "pyarrow", "sqlite_utils"),
     *("apprise", "prometheus_client", "opentelemetry"),

@@ -19,7 +19,8 @@ def inbox(max_bytes=ROOM, rouse=lambda: None):
 def put(box, size=0, name=""):
     """Queue an exchange whose bodies have so many bytes."""
     scope = {"method": "POST", "headers": []}
-    asked, answer = {"body": b"x" * (size // 2)}, {"body": b"x" * (size - size // 2)}
+    asked = {"type": "http.request", "body": b"x" * (size // 2)}
+    answer = {"type": "http.response.body", "body": b"x" * (size - size // 2)}
     box.see(scope, name, "", asked, START, answer)
 
 
@@ -99,6 +100,28 @@ def test_the_lag_is_the_time_since_it_was_last_found_empty():
     assert box.lag_seconds(9.0) == 0.0
 
 
+def test_the_lag_under_a_load_that_never_lets_it_be_empty_is_that_of_one_round():
+    box = inbox()
+    put(box)
+    put(box)
+    box.take(1, now=4.0)
+    box.caught_up(3.0)
+    assert box.lag_seconds(5.0) == pytest.approx(2.0)
+
+
+def test_what_cannot_be_taken_yet_keeps_the_moment_by_which_it_came():
+    box = inbox()
+    for moment, come in ((1.0, "ab"), (2.0, ""), (3.0, "c")):
+        for name in come:
+            put(box, name=name)
+        box.note(moment)
+    put(box, name="d")
+    taken = []
+    while found := names(box.take(9 if taken else 1, now=9.0)):
+        taken.append((box.moment, found))
+    assert taken == [(1.0, ["a"]), (1.0, ["b"]), (3.0, ["c"]), (9.0, ["d"])]
+
+
 def test_the_reader_is_roused_once_while_it_sleeps_and_not_while_it_works():
     calls = []
     box = inbox(rouse=lambda: calls.append(1))
@@ -154,7 +177,7 @@ def test_no_wake_up_is_lost_and_order_is_kept_while_threads_hammer():
     reader.join(30)
     assert not reader.is_alive()
     for name in "abcd":
-        sizes = [one.size - OVERHEAD for one in got if one.path == name]
+        sizes = [one.size for one in got if one.path == name]
         assert sizes == list(range(each))
     assert box.dropped == 0
 

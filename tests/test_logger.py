@@ -113,7 +113,7 @@ def test_that_nothing_could_be_learned_is_a_warning(tmp_path, said):
 
 
 def test_a_failing_buffer_and_its_recovery_are_logged_once_each(tmp_path, said, monkeypatch):
-    monkeypatch.setattr("drift_middleware.monitor.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("drift_middleware.writing.RETRY_SECONDS", 0.0)
     with watching(tmp_path, baseline=columns()) as one:
         one._recorder.store.timeout = 0.01
         with closing(sqlite3.connect(one.config.buffer, isolation_level=None)) as holder:

@@ -2,9 +2,11 @@
 
 from drift_middleware.buffer.packing import pack, pack_slices
 from drift_middleware.buffer.reading import SqliteReader
+from drift_middleware.buffer.rows import SqliteRows, Stretch
 from drift_middleware.buffer.sqlite import SqliteStore
 from drift_middleware.buffer.store import (
     Counted,
+    DamagedError,
     Letter,
     Reader,
     Sliced,
@@ -14,12 +16,15 @@ from drift_middleware.buffer.store import (
 
 __all__ = [
     "Counted",
+    "DamagedError",
     "Letter",
     "Reader",
     "Sliced",
     "SqliteReader",
+    "SqliteRows",
     "SqliteStore",
     "Store",
+    "Stretch",
     "Transaction",
     "pack",
     "pack_slices",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from drift_middleware.buffer.reading import SqliteReader
+from drift_middleware.buffer.rows import SqliteRows
 from drift_middleware.buffer.schema import prepare
+from drift_middleware.buffer.store import DamagedError
 from drift_middleware.buffer.transaction import SqliteTransaction
 from drift_middleware.errors import StoreError
 
+LOOK_SECONDS = 60.0
+"between two looks into a file that seems well: each takes a millisecond"
 Identity = tuple[int, int] | None
 "device and inode, None where there is no file"
 
@@ -41,13 +46,19 @@ class SqliteStore(SqliteReader):
         self._files: dict[Path, Identity] = {}
         self._data_version = -1
         self._names: dict[str, str] = {}
+        self._is_known = False
+        "whether what is there was a database when it was last opened"
         self._is_doubtful = False
         self._size = 0
+        self._look_at = 0.0
 
     def open(self) -> None:
         """Connect, and create or migrate the tables."""
         with self._errors("opened"), _one_at_a_time(self._where):
             _create_private(self._where)
+            here = _identity(self._where)
+            self._is_known = self._files.get(self._where) == here
+            self._files[self._where] = here
             connection = self._connect("rw")
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -58,15 +69,18 @@ class SqliteStore(SqliteReader):
                 connection.close()
                 raise
         self.db = connection
+        self._is_known = True
+        self._look_at = time.monotonic() + LOOK_SECONDS
         self._is_doubtful, self._size = False, 0
         self._data_version = -1
         self._names = {}
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self.db is not None:
-            self.db.close()
-            self.db = None
+        connection, self.db = self.db, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
@@ -111,33 +125,44 @@ class SqliteStore(SqliteReader):
             with super()._errors(doing):
                 yield
         except StoreError as error:
-            # A file that was no database when it was opened is not ours to move.
-            if self.db is None or not _is_damage(error.__cause__):
+            cause = error.__cause__
+            if doing == "read":  # by whoever reads: the writer looks for itself
+                self._is_doubtful |= _is_damage(cause)
                 raise
-            self._is_doubtful = True
-            if doing != "written":  # by a reader: the writer looks for itself
+            if not self._is_ours_to_move(cause):
+                # A file system that fails may be mounted anew, once nobody has a file open there.
+                if not _is_one_of(cause, sqlite3.SQLITE_BUSY):
+                    self.close()
                 raise
-            msg = (
-                f"{error} It was moved to {self._set_aside()}, and the next attempt begins another."
-            )
-            raise StoreError(msg) from error
+            aside = self._set_aside()
+            msg = f"{error} It was moved to {aside}, and another is begun."
+            raise DamagedError(msg, SqliteRows(aside, timeout=self.timeout).moment) from error
 
     def _look_for_damage(self) -> None:
-        """Check a file that became shorter, or that a reader found damaged.
+        """Look into the file now and then; check all of one that is shorter, or found damaged.
 
         Through another connection: the cache of the writer's own may hide it for long.
         """
         before, self._size = self._size, self._where.stat().st_size
-        if self._size >= before and not self._is_doubtful:
+        is_doubtful = self._is_doubtful or self._size < before
+        if not is_doubtful and time.monotonic() < self._look_at:
             return
+        self._look_at = time.monotonic() + LOOK_SECONDS
         with closing(self._connect("ro")) as fresh:
-            (said,) = fresh.execute("PRAGMA quick_check(1)").fetchone()
             (tables,) = fresh.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            depth = "quick_check(1)" if is_doubtful else "quick_check(counters)"
+            (said,) = fresh.execute(f"PRAGMA {depth}").fetchone()
         if said != "ok" or not tables:
             error = sqlite3.DatabaseError(said if tables else "the file was emptied")
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
         self._is_doubtful = False
+
+    def _is_ours_to_move(self, cause: BaseException | None) -> bool:
+        """Say whether it is damage, to what was a database once: another file may be dear."""
+        return _is_damage(cause) and (
+            self._is_known or not _is_one_of(cause, sqlite3.SQLITE_NOTADB)
+        )
 
     def _set_aside(self) -> Path:
         """Give a damaged file, with its log, another name; whoever has it open finds it gone."""
@@ -167,8 +192,12 @@ class SqliteStore(SqliteReader):
 
 
 def _is_damage(cause: BaseException | None) -> bool:
+    return _is_one_of(cause, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _is_one_of(cause: BaseException | None, *codes: int) -> bool:
     code = getattr(cause, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code is not None and code & 0xFF in codes
 
 
 def _files(path: Path) -> tuple[Path, Path, Path]:
@@ -202,6 +231,9 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
     except ImportError:  # Windows: SQLite's own busy timeout has to do
         yield
         return
-    with Path(f"{path}.lock").open("a") as lock:
+    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

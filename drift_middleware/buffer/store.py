@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drift_middleware.errors import StoreError
 from drift_middleware.schemas import Alert, Check, Role, Tally
 
 
@@ -44,6 +45,24 @@ class Letter(NamedTuple):
     "this one included"
     at: float
     "when it was queued"
+
+
+class DamagedError(StoreError):
+    """The database was damaged, and was set aside: the next attempt begins another.
+
+    Parameters
+    ----------
+    message
+        What was damaged, and where it is now.
+    remains
+        Reads what is left of it; raises StoreError where that is too little.
+    """
+
+    def __init__(
+        self, message: str, remains: Callable[[], AbstractContextManager[Transaction]]
+    ) -> None:
+        super().__init__(message)
+        self.remains = remains
 
 
 class Transaction(Protocol):

@@ -123,13 +123,10 @@ class SqliteTransaction(SqliteOutbox):
         found = self._run(f"SELECT {columns} FROM tallies ORDER BY segment, slice")  # noqa: S608  # constants
         for slice_, requests, rows, text, segment in found:
             counts = msgspec.json.decode(text, type=list[int])
-            known = merged.get((segment, slice_))
-            if known is None:
-                merged[segment, slice_] = Tally(slice_, requests, rows, counts, segment)
-            else:
-                known.requests += requests
-                known.rows += rows
-                known.counts = [a + b for a, b in zip(known.counts, counts, strict=True)]
+            tally = Tally(slice_, requests, rows, counts, segment)
+            known = merged.setdefault((segment, slice_), tally)
+            if known is not tally:
+                known.add(tally)
         by_segment: dict[str, list[Tally]] = {}
         for tally in merged.values():
             by_segment.setdefault(tally.segment, []).append(tally)

@@ -54,6 +54,8 @@ class Baseline(Struct, frozen=True, dict=True, kw_only=True):
     "of the rows with each of the most frequent values of one column"
     left_out: dict[str, str] = {}
     "columns that are not watched, and why"
+    kept: dict[str, str] = {}
+    "columns that are compared with the baseline before this one still, and why"
     shrink: dict[str, float] = {}
     "of each signal: how many rows of the baseline say as much as one independent row"
     tolerance: dict[str, float] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter as Counted
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -245,9 +244,8 @@ def _blocks(
     """Tally one signal in each of `count` time blocks."""
     counter = fitted.counter(signal, seed + 1)
     placed = counter.place(table, [signal.column])
-    ends = accumulate(map(len, np.array_split(np.arange(table.rows), count)), initial=0)
-    size = counter.layout.size
-    return np.array([counter.count(placed, a, b)[:size] for a, b in pairwise(ends)])
+    ends = np.cumsum([len(block) for block in np.array_split(np.arange(table.rows), count)])
+    return np.array(counter.count_runs(placed, ends.tolist()))
 
 
 def _half(rows: int) -> NDArray[np.bool_]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -107,9 +106,10 @@ class Counter:
                 self._place_column(placed, name, column, table)
         if self.joint is not None and JOINT in captured:
             self._place_joint(placed, table)
-        outputs = np.array([signal.role == "prediction" for signal in self._signals])
-        unpredicted = ~np.array(table.predicted, bool)
-        places[np.ix_(outputs, unpredicted)] = self.layout.size
+        if not all(table.predicted):
+            outputs = np.array([signal.role == "prediction" for signal in self._signals])
+            unpredicted = ~np.array(table.predicted, bool)
+            places[np.ix_(outputs, unpredicted)] = self.layout.size
         return placed
 
     def _place_column(self, placed: Placed, name: str, column: list[Any], table: Table) -> None:
@@ -143,11 +143,32 @@ class Counter:
     def count(self, placed: Placed, first: int = 0, last: int | None = None) -> list[int]:
         """Count some of the rows: cells of all signals, then the pairs of the joint signal."""
         part = slice(first, last)
-        ravelled = placed.places[:, part].ravel()
-        counts: list[int] = np.bincount(ravelled, minlength=self.layout.size + 1)[:-1].tolist()
-        if self.joint is not None:
-            numbers = {name: values[part] for name, values in placed.numbers.items()}
-            counts += self.joint.same_side(numbers).tolist()
+        numbers = {name: values[part] for name, values in placed.numbers.items()}
+        placed = Placed(placed.places[:, part], {}, numbers)
+        return self.count_runs(placed, [placed.places.shape[1]])[0] + self.count_pairs(placed)
+
+    def count_runs(self, placed: Placed, ends: Sequence[int]) -> list[list[int]]:
+        """Count runs of rows, apart: the cells of all signals.
+
+        Parameters
+        ----------
+        ends : (runs,)
+            Where each run of rows ends, and the next begins; the last one is the number of rows.
+
+        Returns
+        -------
+        (runs, layout.size) lists
+        """
+        width = self.layout.size + 1  # and one for what does not count
+        of_run = np.repeat(np.arange(len(ends)) * width, np.diff(ends, prepend=0))
+        counts = np.bincount((placed.places + of_run).ravel(), minlength=len(ends) * width)
+        counted: list[list[int]] = counts.reshape(len(ends), width)[:, :-1].tolist()
+        return counted
+
+    def count_pairs(self, placed: Placed) -> list[int]:
+        """Count the pairs of the joint signal, in all rows; empty where there is none."""
+        joint = self.joint
+        counts: list[int] = [] if joint is None else joint.same_side(placed.numbers).tolist()
         return counts
 
     def _assign(self, i: int, part: Part | list[Any]) -> tuple[Places, Floats | list[str | None]]:
@@ -246,6 +267,8 @@ def tallies(
 ) -> Iterator[Tally]:
     """Count the rows of some captured requests, one tally for each time slice that they touch.
 
+    Pairs are only ever summed over slices: those of all rows come with the first tally.
+
     Parameters
     ----------
     placed
@@ -255,17 +278,19 @@ def tallies(
     slices
         Of each request, ascending.
     """
-    ends = [0, *accumulate(requests)]
-    first = 0
-    for last in range(1, len(requests) + 1):
-        if last == len(requests) or slices[last] != slices[first]:
-            yield Tally(
-                slice=slices[first],
-                requests=last - first,
-                rows=ends[last] - ends[first],
-                counts=counter.count(placed, ends[first], ends[last]),
-            )
-            first = last
+    if not requests:
+        return
+    last = [*np.flatnonzero(np.diff(slices)).tolist(), len(requests) - 1]
+    ends = np.cumsum(requests)[last].tolist()
+    pairs, before = counter.count_pairs(placed), (0, 0)
+    for i, rows, counts in zip(last, ends, counter.count_runs(placed, ends), strict=True):
+        yield Tally(
+            slice=slices[i],
+            requests=i + 1 - before[0],
+            rows=rows - before[1],
+            counts=counts + pairs,
+        )
+        pairs, before = [], (i + 1, rows)
 
 
 def slices_of(requests: int, since: int, check_every: int, *, at_least: float = 0.0) -> list[int]:
@@ -282,7 +307,7 @@ def slices_of(requests: int, since: int, check_every: int, *, at_least: float = 
     at_least
         Share of the time between checks that has passed, where there are checks by time.
     """
-    first = int(at_least * SLICES)
-    return [
-        min(max((since + i) * SLICES // check_every, first), SLICES - 1) for i in range(requests)
-    ]
+    tenths = np.arange(since, since + requests) * SLICES // check_every
+    last = SLICES - 1
+    slices: list[int] = np.clip(tenths, min(int(at_least * SLICES), last), last).tolist()
+    return slices

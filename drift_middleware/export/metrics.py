@@ -125,6 +125,8 @@ def _capture(report: Report) -> Iterator[Metric]:
         ("errors", "Errors of the middleware itself", seen.errors),
     ):
         yield _one(name, text, count, kind="counter")
+    text = "Share of requests that were not dropped, since the last check but one"
+    yield _one("sampled", text, seen.sampled, unit="ratio")
     skipped = [Sample({"reason": why}, count) for why, count in seen.skipped.items()]
     yield Metric("skipped", "counter", "", "Requests without rows, by reason", skipped)
     text = "How long requests may have waited, in this process"

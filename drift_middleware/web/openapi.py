@@ -17,7 +17,13 @@ ERRORS = {
     "400": "What was asked for is impossible",
     "401": "The token is missing, or another",
     "404": "There is no such thing",
+    "500": "A fault of the middleware's own",
     "503": "The buffer cannot be read",
+}
+REFUSALS = ERRORS | {
+    "403": "Changing is off, for there is no token",
+    "409": "Not now: there is no baseline yet, or there are no rows to make one of",
+    "503": "The buffer cannot be written",
 }
 
 
@@ -50,6 +56,9 @@ class Refusal(Struct):
     error: str
 
 
+Content = dict[str, Any]
+Parameters = list[dict[str, Any]]
+Operations = dict[str, dict[str, Any]]
 RECORDS = (Report, History, SignalDetail, Refusal)
 
 
@@ -58,16 +67,39 @@ def document(route: str, *, needs_token: bool, version: str) -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(
         RECORDS, ref_template="#/components/schemas/{name}"
     )
-    report, history, signal, refusal = schemas
-    errors = {
-        code: {"description": text, "content": {JSON: {"schema": refusal}}}
-        for code, text in ERRORS.items()
+    *answers, refusal = schemas
+    paths = _paths(*answers)
+    for operations in paths.values():
+        for method, operation in operations.items():
+            failures = ERRORS if method == "get" else REFUSALS
+            operation["responses"] |= {
+                code: {"description": text, "content": {JSON: {"schema": refusal}}}
+                for code, text in failures.items()
+            }
+    scheme = {"type": "http", "scheme": "bearer", "description": "The option `token`"}
+    described: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "drift_middleware", "version": version or "0"},
+        "paths": {f"{route}{path}": operations for path, operations in paths.items()},
+        "components": {"schemas": components, "securitySchemes": {"token": scheme}},
     }
-    limit = _query("limit", {"type": "integer", "minimum": 0, "default": 100}, "How many checks")
+    if needs_token:
+        described["security"] = [{"token": []}]
+    return described
+
+
+def _paths(report: Content, history: Content, signal: Content) -> dict[str, Operations]:
+    """Describe what each route takes, and gives if all is well; given the schemas of these."""
     page = {HTML: {"schema": {"type": "string"}}}
+    told = {JSON: {"schema": report}, **page}
     metrics = {kind: {"schema": {"type": "string"}} for kind in (PROMETHEUS, OPEN_METRICS)}
-    paths = {
-        "": _get("What moved, how far, and why", {JSON: {"schema": report}, **page}, _stretch()),
+    limit = _query(
+        "limit",
+        {"type": "integer", "minimum": 0, "default": 100},
+        "How many checks; more than 1,000 are 1,000",
+    )
+    return {
+        "": _get("What moved, how far, and why", told, _stretch()),
         "/history": _get(
             "A line for each check, the newest first",
             {JSON: {"schema": history}, **page},
@@ -78,29 +110,30 @@ def document(route: str, *, needs_token: bool, version: str) -> dict[str, Any]:
         ),
         "/metrics": _get("For Prometheus", metrics, []),
         "/openapi.json": _get("This document", {JSON: {"schema": {"type": "object"}}}, []),
+        "/check": _post("Check what is pending now, and report", told, []),
+        "/reset": _post("Start the detector afresh, and report", told, []),
+        "/baseline": _post("Take the newest rows as the baseline, and report", told, [_rows()]),
     }
-    for operation in paths.values():
-        operation["get"]["responses"] |= errors
-    described: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {"title": "drift_middleware", "version": version or "0"},
-        "paths": {f"{route}{path}": operation for path, operation in paths.items()},
-        "components": {"schemas": components},
-    }
-    if needs_token:
-        scheme = {"type": "http", "scheme": "bearer"}
-        described["components"]["securitySchemes"] = {"token": scheme}
-        described["security"] = [{"token": []}]
-    return described
 
 
-def _get(summary: str, content: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _get(summary: str, content: Content, parameters: Parameters) -> Operations:
     answer = {"description": summary, "content": content}
     return {"get": {"summary": summary, "parameters": parameters, "responses": {"200": answer}}}
 
 
+def _post(summary: str, content: Content, parameters: Parameters) -> Operations:
+    """Describe what changes something: it needs the token, and is off without one."""
+    operation = _get(summary, content, parameters)["get"]
+    return {"post": operation | {"security": [{"token": []}]}}
+
+
 def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema, "description": text}
+
+
+def _rows() -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 200, "maximum": 10_000}
+    return _query("rows", schema, "How many; by default `learn_rows`, or as many as there are")
 
 
 def _name() -> dict[str, Any]:

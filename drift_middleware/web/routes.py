@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
+import hmac
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
 
-from drift_middleware.errors import ConfigError, DriftError
+from drift_middleware.errors import BaselineError, ConfigError, DriftError
+from drift_middleware.logger import LOGGER
 from drift_middleware.schemas import Check, Report, SignalReport
 from drift_middleware.web import openapi, page
 from drift_middleware.web.accept import JSON, PAGE, prefers_page
@@ -20,15 +21,25 @@ if TYPE_CHECKING:
 
 MOST_CHECKS = 1000
 "in one answer"
+MOST_FIELDS, LONGEST_VALUE = 20, 200
+"of a query; a segment's name has 200 characters at most"
 ASKED = ("window", "since", "until", "segment")
 "what says which stretch of the history is summed"
-READING = ("GET", "HEAD")
+READING, CHANGING = ("GET", "HEAD"), ("POST",)
+CHANGES = ("check", "reset", "baseline")
+CHANGING_IS_OFF = (
+    "Changing is off: set the option `token` (or DRIFT_TOKEN), and send it in the header "
+    "`Authorization: Bearer <token>`."
+)
 HEADERS = {
     "cache-control": "no-store",
     "vary": "accept, authorization",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+
+
+Query = dict[str, list[str]]
 
 
 class Source(Protocol):
@@ -42,6 +53,18 @@ class Source(Protocol):
         self, *, window: str | None = None, since: str | None = None, until: str | None = None
     ) -> Report:
         """Build the report, with a stretch of the history if one is asked for."""
+        ...
+
+    def check(self) -> Report:
+        """Check what is pending now."""
+        ...
+
+    def reset(self) -> Report:
+        """Start the detector afresh."""
+        ...
+
+    def adopt(self, rows: int | None = None) -> Report:
+        """Take the newest rows as the baseline."""
         ...
 
     def metrics(self, *, is_open: bool = False) -> bytes:
@@ -94,7 +117,7 @@ class Routes:
     route
         Where it lives, such as `/_drift`.
     token
-        Bearer token that every request needs; None leaves reading open.
+        Bearer token that every request needs; None leaves reading open, and changing off.
     policy
         What severity is about, for the page.
     """
@@ -129,7 +152,7 @@ class Routes:
         if status == 401:
             headers["www-authenticate"] = "Bearer"
         if status == 405:
-            headers["allow"] = ", ".join(READING)
+            headers["allow"] = ", ".join(self._allowed(scope))
         await Response(body, status, headers, kind)(scope, receive, send)
 
     def _answer(self, scope: Scope) -> tuple[int, str, bytes]:
@@ -140,8 +163,14 @@ class Routes:
             answer, status = _refusal(refusal.status, str(refusal)), refusal.status
         except ConfigError as error:  # what was asked for is impossible
             answer, status = _refusal(400, str(error)), 400
+        except BaselineError as error:  # not with the rows that there are now
+            answer, status = _refusal(409, str(error)), 409
         except DriftError as error:
             answer, status = _refusal(503, str(error)), 503
+        except Exception as error:  # noqa: BLE001  # a fault of ours is no fault of the app's
+            LOGGER.error("not answered", exc_info=True, extra={"event": "not answered"})
+            kind = type(error).__name__
+            answer, status = _refusal(500, f"Unexpected {kind}: the server's log has it."), 500
         if isinstance(answer, Plain):
             return status, answer.kind, answer.body
         if not prefers_page(scope["headers"]):
@@ -154,16 +183,26 @@ class Routes:
         if self._token is not None:
             given = dict(scope["headers"]).get(b"authorization", b"")
             scheme, _, token = given.partition(b" ")
-            is_right = secrets.compare_digest(token.strip(b" "), self._token.encode())
+            is_right = hmac.compare_digest(token.strip(b" "), self._token.encode())
             if scheme.lower() != b"bearer" or not is_right:
                 raise RefusedError(401, "This needs the header `Authorization: Bearer <token>`.")
-        if scope["method"] not in READING:
-            raise RefusedError(405, "Only GET and HEAD are allowed here.")
+        allowed = self._allowed(scope)
+        if scope["method"] not in allowed:
+            are = "is" if len(allowed) == 1 else "are"
+            msg = f"Only {' and '.join(allowed)} {are} allowed here."
+            raise RefusedError(405, msg)
+        if allowed is CHANGING and self._token is None:
+            raise RefusedError(403, CHANGING_IS_OFF)
+
+    def _allowed(self, scope: Scope) -> tuple[str, ...]:
+        return CHANGING if self._place(scope) in CHANGES else READING
 
     def _find(self, scope: Scope) -> Callable[[], Answer | Plain]:
-        rest = self._path(scope)[len(self._route) :]
-        place, name = rest.strip("/"), rest.removeprefix("/signals/")
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        rest, place = self._path(scope)[len(self._route) :], self._place(scope)
+        name = rest.removeprefix("/signals/")
+        query = _query(scope)
+        if place in CHANGES:
+            return lambda: self._change(place, query)
         if place == "":
             asked = {name: query[name][-1] for name in ASKED if name in query}
             return lambda: self._report(asked)
@@ -197,6 +236,15 @@ class Routes:
             )
 
         return Answer(report, render)
+
+    def _change(self, place: str, query: Query) -> Answer:
+        if place == "check":
+            self._source.check()
+        elif place == "reset":
+            self._source.reset()
+        else:
+            self._source.adopt(_number(query, "rows", None))
+        return self._report({})
 
     def _history(self, limit: int, before: int | None) -> Answer:
         self._source.drain()
@@ -236,6 +284,9 @@ class Routes:
     def _path(self, scope: Scope) -> str:
         return self._below(scope, scope["path"])
 
+    def _place(self, scope: Scope) -> str:
+        return self._path(scope)[len(self._route) :].strip("/")
+
     @staticmethod
     def _below(scope: Scope, path: str) -> str:
         """Return the path below the prefix at which the app is mounted."""
@@ -246,7 +297,21 @@ def _refusal(status: int, message: str) -> Answer:
     return Answer({"error": message}, lambda base: page.render_refusal(status, message, base=base))
 
 
-def _number(query: dict[str, list[str]], name: str, default: int | None) -> int | None:
+def _query(scope: Scope) -> Query:
+    text = scope.get("query_string", b"").decode("latin-1")
+    try:
+        query = parse_qs(text, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        msg = f"The query has more than {MOST_FIELDS} fields."
+        raise RefusedError(400, msg) from None
+    for name, values in query.items():
+        if len(values[-1]) > LONGEST_VALUE:
+            msg = f"{name[:50]} is longer than {LONGEST_VALUE} characters."
+            raise RefusedError(400, msg)
+    return query
+
+
+def _number(query: Query, name: str, default: int | None) -> int | None:
     text = query.get(name, [""])[-1]
     if not text:
         return default

@@ -106,6 +106,7 @@ EXPECTED = {
     "drift_unaligned_total": {(): 4},
     "drift_dropped_total": {(): 5},
     "drift_errors_total": {(): 6},
+    "drift_sampled_ratio": {(): 1.0},
     "drift_lag_seconds": {(): 0.25},
     "drift_queued_requests": {(): 7},
     "drift_added_seconds": {("50",): 2.5e-6},

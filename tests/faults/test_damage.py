@@ -5,14 +5,18 @@ import os
 import sqlite3
 import stat
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from drift_middleware import Baseline, Monitor, monitor
+from drift_middleware import Baseline, Monitor, writing
 from drift_middleware.errors import StoreError
+from tests.faults.load import send
+from tests.faults.serving import query, serving
 
 EVERY = 20
+EACH = 300
 BASELINE = Baseline.fit({"x": np.random.default_rng(0).normal(size=500)})
 
 
@@ -23,7 +27,7 @@ def path(tmp_path):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(monitor, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(writing, "RETRY_SECONDS", 0.0)
 
 
 @contextmanager
@@ -82,6 +86,24 @@ def test_the_detector_and_the_counters_go_on_in_a_new_file(path, caplog, fault):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_damage_that_no_reader_sees_is_found_by_looking(path, monkeypatch):
+    with watching(path) as one:
+        record(one, 10)
+        assert one.drain(20)
+        overwritten(path)
+        record(one, 1)
+        assert one.drain(20), "its cache hides it from the writer"
+        monkeypatch.setattr(one._recorder.store, "_look_at", 0.0)  # a minute is over
+        record(one, 1)
+        one.drain(20)
+        record(one, 1)
+        assert one.drain(20)
+        assert one.report().capture.rows == 13
+    assert path.with_name("drift.db.damaged-1").exists()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
 def test_a_damaged_file_is_moved_aside_and_said_to_be(path, caplog):
     with watching(path) as one:
         record(one, 10)
@@ -113,6 +135,83 @@ def test_two_processes_worth_of_monitors_meet_in_one_new_file(path):
         assert other.drain(20)
         assert one.report().capture.rows == other.report().capture.rows >= 50
     assert [file.name for file in path.parent.glob("*.damaged-*[0-9]")] == ["drift.db.damaged-1"]
+
+
+def scribbled(path, *tables):
+    """Write over the first page of some tables."""
+    with closing(sqlite3.connect(path)) as db:
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        pages = dict(db.execute("SELECT name, rootpage FROM sqlite_master"))
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as raw:
+        for table in tables:
+            raw.seek((pages[table] - 1) * size)
+            raw.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize(
+    ("tables", "severity", "number"),
+    [
+        (("counters", "tallies", "rows"), "high", 3),
+        (("state",), "unknown", None),
+        (("sqlite_schema",), "unknown", None),
+    ],
+)
+def test_a_file_that_was_damaged_while_nobody_ran_costs_no_start(
+    path, caplog, tables, severity, number
+):
+    with watching(path) as one:
+        record(one, 3 * EVERY, shift=4.0)
+        assert one.drain(20)
+        assert one.severity == "high"
+    if tables == ("sqlite_schema",):
+        with path.open("r+b") as raw:
+            raw.seek(100)  # after the header by which a database is known
+            raw.write(b"\xff" * 3000)
+    else:
+        scribbled(path, *tables)
+    damaged = path.read_bytes()
+    with watching(path) as one:
+        assert one.severity == severity
+        check = one.report().check
+        assert (check.number if check else None) == number
+        record(one, EVERY, shift=4.0, seed=2)
+        assert one.drain(20)
+        assert one.report().status == "watching"
+        assert one.report().check.number == (number or 0) + 1
+        assert len(one.history(10)) == 1, "the history went with the file"
+    aside = path.with_name("drift.db.damaged-1")
+    assert aside.read_bytes() == damaged
+    (said,) = [line.reason for line in caplog.records if line.event == "degraded"]
+    assert str(aside) in said
+
+
+@pytest.mark.parametrize("fault", [overwritten, truncated, removed], ids=lambda f: f.__name__)
+def test_a_file_that_is_lost_under_a_server_costs_no_request(fault, tmp_path, record_property):
+    sent = [float(number) for number in range(3 * EACH)]
+    with serving(tmp_path / "app", buffer=str(tmp_path / "data.db")) as server:
+        send(server.port, sent[:EACH])
+        before = server.report()
+        fault_at = tmp_path / "data.db"
+        if fault is removed:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{fault_at}{suffix}").unlink()
+        else:
+            fault(fault_at)
+        server.page()  # reads the history: else it is noticed within a minute, see below
+        send(server.port, sent[EACH : 2 * EACH])
+        server.wait_for(lambda said: said["capture"]["rows"] >= 2 * EACH)
+        send(server.port, sent[2 * EACH :])
+        said = server.wait_for(lambda said: said["capture"]["rows"] >= 3 * EACH)
+        assert (said["status"], said["capture"]["errors"]) == ("watching", 0)
+        assert said["check"]["number"] > before["check"]["number"]
+        assert server.log().count("degraded: ") == 1
+        kept = query(fault_at, "SELECT count(*) FROM rows")[0][0]
+    record_property(
+        "figures",
+        f"{3 * EACH} answered and counted, {kept} of them in the new file; the detector went on"
+        f" at check {before['check']['number'] + 1}",
+    )
 
 
 def test_a_file_that_is_no_database_at_start_is_an_error_and_stays_as_it_is(path):

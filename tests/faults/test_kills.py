@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
+
+from tests.faults.killing import kill_servers
 
 WRITER = """
 import itertools, sys
@@ -36,12 +37,19 @@ def test_a_killed_process_leaves_rows_tallies_and_checks_that_agree(milliseconds
     kill_after(milliseconds, tmp_path / "drift.db")
 
 
+def test_killed_servers_lose_what_was_queued_and_nothing_else(tmp_path, record_property):
+    killed = kill_servers(tmp_path / "app", 5, seed=1)
+    lost, seconds = max(one.lost for one in killed), max(one.seconds for one in killed)
+    record_property(
+        "figures", f"5 times; at most {lost} rows lost, of the last {seconds:.2f} s; no other"
+    )
+    assert seconds < 5.0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_so_do_two_hundred_one_after_the_other_in_one_file(tmp_path):
-    path, moments = tmp_path / "drift.db", np.random.default_rng(0)
-    for _ in range(200):
-        kill_after(moments.uniform(0, 60), path)
+    assert max(one.seconds for one in kill_servers(tmp_path / "app", 200)) < 5.0
 
 
 def kill_after(milliseconds, path):

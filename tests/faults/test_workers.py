@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.working import work
+
 ROOT = Path(__file__).parents[2]
 WORKERS, EVERY = 2, 100
 APP = """
@@ -131,6 +133,14 @@ def test_workers_make_one_check_for_each_check_every_of_all_their_requests(name,
     assert counted["requests"] == counted["rows"] == query(path, "SELECT count(*) FROM rows")[0][0]
     assert counted["requests"] >= len(ages)
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_of_forty_thousand_requests_workers_make_exactly_eighty_checks(workers, tmp_path):
+    done = work(tmp_path / "app", workers)
+    assert (done.checks, done.counted) == (80, 40_000)
 
 
 OPENER = """

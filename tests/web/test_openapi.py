@@ -11,14 +11,18 @@ from starlette.testclient import TestClient
 from drift_middleware.monitor import Monitor
 from drift_middleware.web import Routes, openapi
 
-ROUTES = ("", "/history", "/signals/{name}", "/metrics", "/openapi.json")
 PARAMETERS = {
     "": {"window", "since", "until", "segment"},
     "/history": {"limit", "before"},
     "/signals/{name}": {"name", "limit"},
     "/metrics": set(),
     "/openapi.json": set(),
+    "/check": set(),
+    "/reset": set(),
+    "/baseline": {"rows"},
 }
+CHANGING = ("/check", "/reset", "/baseline")
+TOKEN = "s3cret"  # noqa: S105  # of these tests alone
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +66,35 @@ def test_it_is_openapi(monitor, token):
 
 def test_it_has_every_route_with_its_parameters(described):
     found = {
-        path.removeprefix("/_drift"): {one["name"] for one in operations["get"]["parameters"]}
+        path.removeprefix("/_drift"): {one["name"] for one in operation["parameters"]}
         for path, operations in described["paths"].items()
+        for operation in operations.values()
     }
     assert found == PARAMETERS
 
 
-def test_every_route_that_it_has_answers_as_it_says(client, described):
+def test_every_route_that_it_has_answers_as_it_says(monitor, described):
+    client = client_of(monitor, TOKEN)
     for path, operations in described["paths"].items():
-        answer = client.get(path.replace("{name}", "age"))
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] in operations["get"]["responses"]["200"]["content"]
+        for method, operation in operations.items():
+            answer = client.request(method.upper(), path.replace("{name}", "age"))
+            expected = 409 if path == "/_drift/baseline" else 200  # these are 120 rows
+            assert answer.status_code == expected
+            content = operation["responses"][str(expected)]["content"]
+            assert answer.headers["content-type"] in content
 
 
-def schema_of(described, path, status):
-    answer = described["paths"][f"/_drift{path}"]["get"]["responses"][status]
+def test_what_changes_is_described_as_post_alone_and_needs_the_token(described):
+    changing = {f"/_drift{path}" for path in CHANGING}
+    for path, operations in described["paths"].items():
+        assert list(operations) == (["post"] if path in changing else ["get"])
+    for path in changing:
+        assert described["paths"][path]["post"]["security"] == [{"token": []}]
+    assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def schema_of(described, path, status, method="get"):
+    answer = described["paths"][f"/_drift{path}"][method]["responses"][status]
     schema = answer["content"]["application/json"]["schema"]
     components = described["components"]
     return jsonschema.Draft202012Validator(_closed({**schema, "components": components}))
@@ -133,9 +151,28 @@ def test_an_error_is_as_it_is_described(client, described, path, template, statu
     schema_of(described, template, str(status)).validate(answer.json())
 
 
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/check", TOKEN, 200),
+        ("/check", None, 403),
+        ("/reset", "another", 401),
+        ("/baseline", TOKEN, 409),
+        ("/baseline?rows=x", TOKEN, 400),
+    ],
+)
+def test_what_a_change_answers_is_as_it_is_described(monitor, described, path, token, status):
+    guarded = TOKEN if token else None
+    client = client_of(monitor, guarded)
+    answer = client.post(f"/_drift{path}", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == status
+    schema = schema_of(described, path.partition("?")[0], str(status), "post")
+    schema.validate(answer.json())
+
+
 def test_below_another_route_the_paths_are_its_own():
     found = openapi.document("/models/_drift", needs_token=False, version="0.1")
-    assert list(found["paths"]) == [f"/models/_drift{path}" for path in ROUTES]
+    assert list(found["paths"]) == [f"/models/_drift{path}" for path in PARAMETERS]
 
 
 ACCEPT = {

@@ -1,0 +1,124 @@
+"""Run every fault, and the heavy ones at full size, and write RESULTS.md: `python -m tests.faults`.
+
+Takes about 20 minutes on two cores.  `--minutes`, `--kills` and `--requests` make it shorter; then
+nothing is written.
+"""
+
+import argparse
+import platform
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.faults.killing import kill_servers
+from tests.faults.soak import soak
+from tests.faults.working import EVERY, REQUESTS, work
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+WORKERS = (1, 2, 4)
+KILLS, MINUTES = 200, 10.0
+HEAD = f"""# What happens when things go wrong
+
+Written by `python -m tests.faults`; whatever is not as it should be raises, and nothing is written.
+Real servers in processes of their own, asked over sockets; each request was answered, rightly and
+with the header. Two cores, shared with the client. Python {platform.python_version()}, SQLite
+{sqlite3.sqlite_version}.
+
+"Lost" is what was answered and is neither in the database nor counted as dropped.
+"""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # this is a command
+
+
+def each_fault(folder: Path) -> Iterator[str]:
+    """Run the tests that CI runs; tell of each fault what it came to."""
+    written = folder / "faults.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", f"--junitxml={written}"]
+    command += ["-o", "junit_family=xunit1"]  # which has a place for what tests tell
+    subprocess.run([*command, str(HERE)], check=True, cwd=HERE.parents[1])
+    yield "| fault | seconds | what it came to |\n|---|---|---|"
+    for case in ElementTree.parse(written).iter("testcase"):  # noqa: S314  # pytest wrote it
+        figures = {one.get("name"): one.get("value") for one in case.iter("property")}
+        skipped = case.find("skipped")
+        if skipped is not None:
+            figures["figures"] = f"not run: {skipped.get('message')}"
+        if "figures" in figures:
+            name = case.get("name", "").removeprefix("test_").replace("_", " ")
+            yield f"| {name} | {float(case.get('time', 0)):.1f} | {figures['figures']} |"
+
+
+def kills(folder: Path, times: int) -> Iterator[str]:
+    """Kill servers under load, one after the other."""
+    began = time.monotonic()
+    killed = kill_servers(folder / "kills", times)
+    answered = sum(one.answered for one in killed)
+    seconds = time.monotonic() - began
+    yield f"| kill -9 under load, one database | {times} times, {seconds:.0f} s |\n|---|---|"
+    yield "| databases that were corrupt | 0 |"
+    yield "| runs in which rows, counters, tallies and checks disagreed | 0 |"
+    yield f"| requests answered | {answered:,} |"
+    lost = sum(one.lost for one in killed)
+    yield f"| rows lost, each the newest of their connection: in all | {lost:,} |"
+    yield f"| rows lost, the same: most in one run | {max(one.lost for one in killed):,} |"
+    oldest = max(one.seconds for one in killed)
+    yield f"| the oldest that was lost had been answered | {oldest:.2f} s before |"
+
+
+def workers(folder: Path, requests: int) -> Iterator[str]:
+    """Let more and more workers share one database."""
+    yield "| workers | requests | checks | counted | seconds | requests a second |"
+    yield "|---|---|---|---|---|---|"
+    for number in WORKERS:
+        done = work(folder / f"workers-{number}", number, requests)
+        speed = done.counted / done.seconds
+        yield (
+            f"| {number} | {requests:,} | {done.checks} | {done.counted:,} | {done.seconds:.1f}"
+            f" | {speed:,.0f} |"
+        )
+
+
+def soaked(folder: Path, minutes: float) -> Iterator[str]:
+    """Keep a server at the machine's limit."""
+    found = soak(folder / "soak", minutes)
+    if not found.holds:
+        raise AssertionError("\n".join(found.lines()))
+    yield "```text"
+    yield from found.lines()
+    yield "```"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of the soak")
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="to the workers")
+    options = parser.parse_args()
+    text = HEAD
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for title, lines in {
+            "Each fault": each_fault(folder),
+            "Killed": kills(folder, options.kills),
+            f"Workers, `check_every={EVERY}`": workers(folder, options.requests),
+            "Soak": soaked(folder, options.minutes),
+        }.items():
+            say(title)
+            section = f"\n## {title}\n\n"
+            for line in lines:
+                say(line)
+                section += line + "\n"
+            text += section
+    if (options.minutes, options.kills, options.requests) == (MINUTES, KILLS, REQUESTS):
+        RESULTS.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

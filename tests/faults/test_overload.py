@@ -1,0 +1,106 @@
+"""More comes than can be read: it is dropped, counted, and said to be a sample; memory is flat."""
+
+import json
+from contextlib import closing
+from http.client import HTTPConnection
+
+import pytest
+
+from tests.faults.load import send
+from tests.faults.serving import serving
+
+MEGABYTE = 1 << 20
+QUEUE = 2 * MEGABYTE
+ROWS = 1500
+"in one request: to read them takes longer than to answer it"
+REQUESTS = 1200
+
+
+def numbers(count):
+    return [float(number % 1000) for number in range(count)]
+
+
+def test_overload(tmp_path, record_property):
+    options = {"max_queue_bytes": QUEUE, "store": "tallies"}
+    with serving(tmp_path / "app", **options) as server:
+        send(server.port, numbers(100), rows=ROWS)
+        server.wait_for(lambda said: said["capture"]["queued"] == 0)
+        before = server.resident()
+        send(server.port, numbers(REQUESTS), connections=8, rows=ROWS)
+        grown = (server.resident() - before) / MEGABYTE
+        said = server.wait_for(lambda said: said["capture"]["queued"] == 0)
+        seen, page = said["capture"], server.page()
+        assert seen["requests"] + seen["dropped"] == 100 + REQUESTS
+        assert seen["rows"] == ROWS * seen["requests"]
+        assert seen["dropped"] > REQUESTS / 10, "this is no overload"
+        assert 0 < seen["sampled"] < 1
+        assert said["status"] == "watching"
+        assert f"{100 * seen['sampled']:.1f} %" in page
+        assert "could be read" in page
+        assert grown < 40, "of the 66 MB that were sent"
+        assert server.log().count("dropped: ") == 1, "said once a minute, not at every request"
+        # Two checks of which nothing is lost, and what is said is of all traffic again.
+        for _ in range(10):
+            send(server.port, numbers(20), connections=1, depth=1)
+            server.report()
+        after = server.wait_for(lambda said: said["capture"]["queued"] == 0)
+        assert after["capture"]["sampled"] == 1.0
+        assert after["capture"]["dropped"] == seen["dropped"]
+        assert "could be read" not in server.page()
+    record_property(
+        "figures",
+        f"{100 + REQUESTS:,} answered: {seen['requests']:,} read, {seen['dropped']:,} dropped and"
+        f" counted; `sampled` {seen['sampled']:.2f}; memory {grown:+.0f} MB",
+    )
+
+
+def test_upload_of_a_gigabyte(tmp_path, record_property):
+    chunk, chunks = b"x" * MEGABYTE, 1024
+    with serving(tmp_path / "app") as server:
+        send(server.port, numbers(100))
+        before, resident = server.resident(), []
+
+        def body():
+            for number in range(chunks):
+                yield chunk
+                if number % 16 == 0:
+                    resident.append(server.resident())
+
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+            length = {"content-length": str(chunks * MEGABYTE)}
+            connection.request("POST", "/upload", body(), length)
+            with connection.getresponse() as answer:
+                assert json.load(answer) == {"bytes": chunks * MEGABYTE}
+                assert answer.headers["x-drift-severity"]
+        grown = (max(resident) - before) / MEGABYTE
+        assert grown < 16
+        assert server.report()["capture"]["skipped"] == {"body over the limit": 1}
+    record_property("figures", f"answered and counted; memory {grown:+.1f} MB at most")
+
+
+def test_endless_stream_of_events(tmp_path, record_property):
+    with serving(tmp_path / "app") as server:
+        send(server.port, numbers(100))
+        before, resident, heard = server.resident(), [], 0
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+            connection.request("POST", "/events", b"{}")
+            with connection.getresponse() as answer:
+                assert answer.headers["x-drift-severity"]
+                while heard < 256 * MEGABYTE:
+                    heard += len(answer.read(MEGABYTE))
+                    resident.append(server.resident())
+        grown = (max(resident) - before) / MEGABYTE
+        assert grown < 16
+        server.wait_for(lambda said: sum(said["capture"]["skipped"].values()) == 1)
+        send(server.port, numbers(100))
+        assert server.report()["capture"]["rows"] == 200
+    record_property("figures", f"256 MB heard; memory {grown:+.1f} MB at most")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_soak_of_a_minute(tmp_path):
+    from tests.faults.soak import soak
+
+    soaked = soak(tmp_path / "app", minutes=1)
+    assert soaked.holds, "\n".join(soaked.lines())

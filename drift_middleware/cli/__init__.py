@@ -5,6 +5,7 @@ A command's file imports what it works with when it runs, so that none waits for
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,13 @@ import click
 
 from drift_middleware import __version__
 from drift_middleware.cli.backtest import backtest
+from drift_middleware.cli.baseline import baseline
+from drift_middleware.cli.check import check
+from drift_middleware.cli.demo import demo
+from drift_middleware.cli.export import export
 from drift_middleware.cli.inspect import inspect
+from drift_middleware.cli.report import report
+from drift_middleware.cli.tail import tail
 from drift_middleware.errors import DriftError
 
 
@@ -54,9 +61,11 @@ def _in_one_line() -> Iterator[None]:
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Say whether a model server's traffic has drifted from its baseline."""
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
-main.add_command(backtest)
-main.add_command(inspect)
+for command in (backtest, baseline, check, demo, export, inspect, report, tail):
+    main.add_command(command)

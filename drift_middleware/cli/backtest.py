@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from drift_middleware.cli.layout import table
+from drift_middleware.cli.layout import table, time_of
+from drift_middleware.cli.options import LEVELS, buffer_option, thresholds_of
 
 if TYPE_CHECKING:
     from drift_middleware.backtest import Backtest, Course, First
 
-LEVELS = ("low", "medium", "high")
-
 
 @click.command(no_args_is_help=False)
-@click.option(
-    "--buffer", metavar="PATH", help="The database; if not given, the server's, or drift.db."
-)
+@buffer_option
 @click.option("--policy", help="The distance that severity is about: moved, psi, ...")
 @click.option(
     "--threshold",
@@ -60,7 +56,9 @@ def backtest(  # noqa: PLR0913  # the options of the command
     server = Config.load({}, **recorded_options(where))
     given = {
         "policy": policy,
-        "thresholds": _thresholds([*single, *([thresholds] if thresholds else [])], policy, server),
+        "thresholds": thresholds_of(
+            [*single, *([thresholds] if thresholds else [])], policy, server
+        ),
         "weights": Config.load({"DRIFT_WEIGHTS": weights}).weights if weights else None,
         "checks_per_false_alarm": checks_per_false_alarm,
         "guard": guard,
@@ -70,29 +68,12 @@ def backtest(  # noqa: PLR0913  # the options of the command
     click.echo(msgspec.json.encode(found) if as_json else _page(where, found))
 
 
-def _thresholds(texts: Sequence[str], policy: str | None, server: Any) -> dict[str, Any] | None:
-    """Read levels, and take those that are not given from what the policy has."""
-    from drift_middleware.config import Config
-    from drift_middleware.drift.thresholds import THRESHOLDS
-
-    if not texts:
-        return None
-    parts = [part.strip() for text in texts for part in text.split(",")]
-    usual = dict(zip(LEVELS, THRESHOLDS.get(policy or server.policy, ()), strict=False))
-    if policy in (None, server.policy):
-        usual |= {name: n for name, n in server.thresholds.items() if name in LEVELS}
-    named = {part.partition("=")[0].strip() for part in parts}
-    if named & {*LEVELS}:
-        parts += [f"{name}={n}" for name, n in usual.items() if name not in named]
-    return Config.load({"DRIFT_THRESHOLDS": ",".join(parts)}).thresholds
-
-
 def _page(where: str, found: Backtest) -> str:
     if not found.checks:
         return f"{where}: no checks. {found.note or 'Try an earlier --since.'}"
     lines = [
         f"{where}: {found.checks:,} checks of {found.rows:,} rows,"
-        f" {_time(found.since)} to {_time(found.until)} UTC",
+        f" {time_of(found.since)} to {time_of(found.until)} UTC",
         f"replayed with {_options(found.options)}",
         *([found.note] if found.note else []),
         f"checks that have another severity than was recorded: {found.different:,}",
@@ -141,7 +122,7 @@ def _changes(found: Backtest) -> str:
     rows, now = [], [_before(found.replayed), _before(found.recorded)]
     for number, (change, *after) in sorted(changes.items()):
         now = [new or old for new, old in zip(after, now, strict=True)]
-        rows.append((number, _time(change.at), *now, _moved(change.moved)))
+        rows.append((number, time_of(change.at), *now, _moved(change.moved)))
     if not rows:
         return f"The severity was {' and '.join(dict.fromkeys(now))} all the time."
     return table(["check", "at", "replayed", "recorded", "signals that moved"], rows)
@@ -170,7 +151,3 @@ def _first(found: Backtest) -> str:
 
 def _check(first: First | None) -> str:
     return f"{first.check} {first.severity}" if first else "never"
-
-
-def _time(at: str | None) -> str:
-    return (at or "")[:19].replace("T", " ")

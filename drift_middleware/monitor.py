@@ -371,9 +371,14 @@ class Monitor(Control):
         batch, reader = Batch(), self._reader or Reader(endpoints=self.config.endpoint)
         watch = self._recorder.view.watch if self._recorder else None
         reader.columns = watch.features if watch else ()
-        self._reader, counters = reader, self._writer.counters
+        self._reader, counters, by = reader, self._writer.counters, self.config.segment_by
         for item in items:
-            content = item.unpack(now, self.max_body_bytes) if isinstance(item, Seen) else item
+            content: Exchange | Rows | None
+            if isinstance(item, Seen):
+                content = item.unpack(now, self.max_body_bytes)
+                endpoint, headers = item.endpoint, item.request_headers
+            else:
+                content, endpoint, headers = item, "", []
             rows = reader.read(content) if isinstance(content, Exchange) else content
             if rows is None:
                 continue
@@ -382,13 +387,11 @@ class Monitor(Control):
                 continue
             if rows.unaligned:
                 counters["unaligned"] += 1
-            endpoint, headers = (
-                (item.endpoint, item.request_headers) if isinstance(item, Seen) else ("", [])
-            )
             batch.rows.append(rows)
-            batch.at.append(now)
             batch.endpoints.append(endpoint)
-            batch.segments.append(label_of(self.config.segment_by, endpoint, headers))
+            if by is not None:
+                batch.segments.append(label_of(by, endpoint, headers))
+        batch.at = [now] * len(batch.rows)
         return batch
 
     def _note_dropped(self, inbox: Inbox) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-NOT_OURS = {"flights", "lint", "servers", "test"}
+NOT_OURS = {"flights", "lint", "servers", "servers-large", "test"}
 "extras that the package does not use itself"
 
 

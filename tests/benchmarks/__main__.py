@@ -14,7 +14,7 @@ The machine has two cores and is shared; ratios say more than microseconds.
 
 def main() -> None:
     text = HEAD
-    for name in ("hot_path", "descriptors", "tally", "check"):
+    for name in ("hot_path", "serving", "capture", "descriptors", "tally", "check"):
         command = [sys.executable, "-m", f"tests.benchmarks.{name}"]
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, cwd=HERE.parents[1]

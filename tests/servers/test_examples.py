@@ -144,14 +144,15 @@ SERVERS = {
             Ask("/v2/models/iris/infer", tensor, 2, "oip_v2"),
             Ask("/v2/models/iris/infer", binary_tensor, 2, "oip_v2"),
         ),
+        "servers-large",
     ),
-    "ray_app": Server(("ray",), (Ask("/predict", matrix, 3, "matrix"),)),
+    "ray_app": Server(("ray",), (Ask("/predict", matrix, 3, "matrix"),), "servers-large"),
 }
 # Where what is refused is an error that nothing catches: Starlette's answer to these is made
 # outside of all middleware that is added to its app.
 UNCAUGHT = {"starlette_app"}
 NAMED = [
-    pytest.param(name, marks=pytest.mark.servers if server.extra == "servers" else ())
+    pytest.param(name, marks=pytest.mark.servers if server.extra != "test" else ())
     for name, server in SERVERS.items()
 ]
 

@@ -83,7 +83,7 @@ class DriftMiddleware:
         # template that the app matched: one look-up in the request decides it all.
         self._captured: dict[str, tuple[int, str | None]] = {}
 
-    async def __call__(  # noqa: C901, PLR0915  # one request, with no call that it can spare
+    async def __call__(  # noqa: C901, PLR0912, PLR0915  # one request, with no call that it can spare
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve one connection."""

@@ -173,11 +173,14 @@ def lines(series: dict[str, Sequence[float]], marks: Sequence[float], label: str
 
 
 def _ends(checks: Sequence[Check], slots: int) -> str:
-    """Say when the last check was and, where there is room below the bars, when the first."""
+    """Say when the last check was and, where there is room below the bars, when the first.
+
+    That is on a phone, too, if the first bar is in the left half.
+    """
     last = f'<text class="end" x="100%" y="56">{short(checks[-1].at)} UTC</text>' if checks else ""
-    if 2 * len(checks) < slots:
+    if 2 * len(checks) <= slots or short(checks[0].at) == short(checks[-1].at):
         return last
-    x = min(100 * (slots - len(checks)) / slots, 35)
+    x = min(100 * (slots - len(checks)) / slots, 45)
     return f'<text class="begin" x="{x:.2f}%" y="56">{short(checks[0].at)}</text>{last}'
 
 

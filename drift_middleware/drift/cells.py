@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -56,20 +56,22 @@ class Cells(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
             at = [names[int(key)] for key in self.keys]
             inner = [low if low == high else f"({low}, {high}]" for low, high in pairwise(at)]
             return [f"< {at[0]}", *inner, f"> {at[-1]}"]
-        numbers = [value for value in self.values if isinstance(value, float)]
+        numbers = tuple(value for value in self.values if isinstance(value, float))
         own = name_numbers(numbers) or [str(level) for level in self.values[:FEW]]
         other = ["other"] if len(self.values) > FEW else []
         return [*own, *other, "never seen"]
 
 
-def name_numbers(numbers: Sequence[float]) -> list[str]:
+# A report of many signals writes the same edges after every check.
+@lru_cache(maxsize=1024)
+def name_numbers(numbers: tuple[float, ...]) -> tuple[str, ...]:
     """Write distinct numbers as short as keeps them distinct: as a rule with six digits."""
     names: list[str] = []
     for digits in (6, 9, 17):
         names = [f"{number + 0.0:.{digits}g}" for number in numbers]  # + 0.0: no sign on a zero
         if len(set(names)) == len(numbers):
             break
-    return names
+    return tuple(names)
 
 
 def cut_numbers(values: Floats, rng: np.random.Generator) -> Cells:

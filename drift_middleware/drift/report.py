@@ -77,6 +77,7 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
     assert value is not None  # noqa: S101  # every signal has these two channels
     assert missing is not None  # noqa: S101
     cells = signal.cells
+    compared = _compared(cells, value.live, _share(missing.live))
     return SignalReport(
         name=signal.name,
         column=signal.column,
@@ -89,8 +90,8 @@ def _report(signal: Signal, verdict: Verdict, first_check: int) -> SignalReport:
         changed=worst.changed,
         since_check=None if worst.since is None else first_check + worst.since,
         effective_rows=round(float(worst.live.sum())),
-        why=_why(cells, worst, value, missing),
-        **_compared(cells, value.live, _share(missing.live)),
+        why=_why(cells, worst, value, missing, compared["cells"]),
+        **compared,
     )
 
 
@@ -175,7 +176,11 @@ def _baseline_shares(cells: Cells) -> Floats:
 
 
 def _why(
-    cells: Cells, worst: ChannelVerdict, value: ChannelVerdict, missing: ChannelVerdict
+    cells: Cells,
+    worst: ChannelVerdict,
+    value: ChannelVerdict,
+    missing: ChannelVerdict,
+    shares: Sequence[CellShare],
 ) -> str:
     if not worst.changed:
         return "as in the baseline, as far as these rows can tell"
@@ -186,7 +191,7 @@ def _why(
         now = _unseen(cells, value.live)
         text = f"{_percent(now)} of values are outside of all that the baseline showed"
     else:
-        text = _what_moved(cells, value.live)
+        text = _what_moved(cells, value.live, shares)
     return text if worst.level else f"changed, too little to matter so far: {text}"
 
 
@@ -203,9 +208,9 @@ def _why_joint(report: SignalReport, pair: PairMoved, own: Collection[str]) -> s
     return text if report.severity != "none" else f"changed, too little to matter so far: {text}"
 
 
-def _what_moved(cells: Cells, live: Floats) -> str:
+def _what_moved(cells: Cells, live: Floats, shares: Sequence[CellShare]) -> str:
     """Say which part moved: a side of the line, where that explains more than any one cell."""
-    most = _most_moved(cells, live)
+    most = _most_moved(cells, shares)
     side = _side(cells, live) if cells.edges else None
     if side is not None and abs(side.live - side.baseline) > abs(most.live - most.baseline):
         most = side
@@ -215,7 +220,7 @@ def _what_moved(cells: Cells, live: Floats) -> str:
     return f"{_percent(most.live)} of rows are {where}; {was} were in the baseline"
 
 
-def _most_moved(cells: Cells, live: Floats) -> CellShare:
+def _most_moved(cells: Cells, shares: Sequence[CellShare]) -> CellShare:
     names = _names(cells)
     new = {names[i] for i in cells.novel}
     expected = dict.fromkeys(names, 0.0)
@@ -227,7 +232,7 @@ def _most_moved(cells: Cells, live: Floats) -> CellShare:
         # Fewer new values than there would be by chance are nothing to point at.
         return moved if share.cell in new else abs(moved)
 
-    return max(cell_shares(cells, live), key=gap)
+    return max(shares, key=gap)
 
 
 def _side(cells: Cells, live: Floats) -> CellShare:

@@ -72,11 +72,6 @@ def pairs(path, first_check=0, **options):
     return list(_replay(SqliteReader(path), Config.load({}, **options), first_check))
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory):
     path = tmp_path_factory.mktemp("backtest") / "drift.db"

@@ -43,11 +43,6 @@ def watching(path, **options):
         one.close()
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 def moved(report):
     return {signal.column for signal in report.signals if signal.severity != "none"}
 

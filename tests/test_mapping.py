@@ -47,11 +47,6 @@ def stored(path):
         return db.execute("SELECT age, city, label FROM rows ORDER BY id").fetchall()
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 def cases(*ages):
     return {"cases": [{"id": age, "values": [age, "Oslo"]} for age in ages]}
 

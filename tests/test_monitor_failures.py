@@ -32,11 +32,6 @@ def watching(path, **options):
         one.close()
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 def record(one, rows, seed=1):
     rng = np.random.default_rng(seed)
     for _ in range(rows):

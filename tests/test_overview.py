@@ -36,11 +36,6 @@ def watching(path, clock, **options):
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
-@pytest.fixture
 def clock():
     return Clock()
 

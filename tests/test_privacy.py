@@ -46,11 +46,6 @@ def values(path, name):
     return {line.get(name) for line in stored(path)}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 @pytest.mark.parametrize("name", ["age", "city", "user_id", "zip"])
 def test_a_redacted_column_is_stored_blank(path, name):
     record(path, redact=(name,))

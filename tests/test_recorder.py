@@ -63,11 +63,6 @@ def recorder(path, baseline=BASELINE, clock=lambda: NOON, **options):
         one.close()
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 @contextmanager
 def new_file():
     with tempfile.TemporaryDirectory() as folder:

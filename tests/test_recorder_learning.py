@@ -4,7 +4,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,11 +55,6 @@ def recorder(path, baseline, **options):
         yield one
     finally:
         one.close()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
 
 
 @contextmanager

@@ -52,11 +52,6 @@ def levels(one):
     return {name: said.severity for name, said in one.report().segments.items()}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 def test_the_client_that_changed_is_named_and_the_others_are_not(path):
     with watching(path) as one:
         send(one, table(3 * EVERY, 1))

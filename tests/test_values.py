@@ -56,11 +56,6 @@ def levels(one):
     return {signal.name: signal.severity for signal in one.report().signals}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 def test_unchanged_values_of_every_kind_raise_nothing(path):
     with watching(path) as one:
         send(one, columns(10 * EVERY, 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drift_middleware.cli.layout import table, time_of
-from drift_middleware.cli.options import LEVELS, buffer_option, thresholds_of
+from drift_middleware.cli.options import LEVELS, buffer_option, policy_options, thresholds_of
 
 if TYPE_CHECKING:
     from drift_middleware.backtest import Backtest, Course, First
@@ -15,15 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(no_args_is_help=False)
 @buffer_option
-@click.option("--policy", help="The distance that severity is about: moved, psi, ...")
-@click.option(
-    "--threshold",
-    "single",
-    multiple=True,
-    metavar="LEVEL=N",
-    help="One level, such as low=.1, or age.low=.1 for one column.  May be repeated.",
-)
-@click.option("--thresholds", metavar="low=N,...", help="All levels at once.")
+@policy_options
 @click.option("--weights", metavar="COLUMN=N,...", help="How columns divide the budget.")
 @click.option("--checks-per-false-alarm", metavar="N", help="The false-alarm budget.")
 @click.option("--guard/--no-guard", default=None, help="Discount rows that depend on each other.")

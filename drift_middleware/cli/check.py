@@ -16,6 +16,7 @@ from drift_middleware.cli.layout import name_of, progress
 from drift_middleware.cli.options import (
     LEVELS,
     output_options,
+    policy_options,
     table_options,
     table_settings,
     thresholds_of,
@@ -34,15 +35,7 @@ REACHED = 1
 @click.argument("live", nargs=-1, required=True, metavar="LIVE...")
 @click.option("--baseline", metavar="PATH", help="A table, or a saved baseline (.json).")
 @click.option("--check-every", metavar="N", help="Rows between checks; as for a server, 500.")
-@click.option("--policy", help="The distance that severity is about: moved, psi, ...")
-@click.option(
-    "--threshold",
-    "single",
-    multiple=True,
-    metavar="LEVEL=N",
-    help="One level, such as low=.1, or age.low=.1 for one column.  May be repeated.",
-)
-@click.option("--thresholds", metavar="low=N,...", help="All levels at once.")
+@policy_options
 @click.option(
     "--fail-on",
     type=click.Choice(LEVELS),

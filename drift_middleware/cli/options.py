@@ -35,6 +35,18 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return add
 
 
+policy_options = _all(
+    click.option("--policy", help="The distance that severity is about: moved, psi, ..."),
+    click.option(
+        "--threshold",
+        "single",
+        multiple=True,
+        metavar="LEVEL=N",
+        help="One level, such as low=.1, or age.low=.1 for one column.  May be repeated.",
+    ),
+    click.option("--thresholds", metavar="low=N,...", help="All levels at once."),
+)
+
 table_options = _all(
     click.option(
         "--predictions",

@@ -32,11 +32,6 @@ def written(path, checks):
         store.close()
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 def test_the_counts_of_all_checks_are_read_oldest_first_page_by_page(path):
     with written(path, MANY):
         found = list(SqliteReader(path).counted(""))

@@ -20,11 +20,6 @@ EACH = 300
 BASELINE = Baseline.fit({"x": np.random.default_rng(0).normal(size=500)})
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "drift.db"
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(writing, "RETRY_SECONDS", 0.0)

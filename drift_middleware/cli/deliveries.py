@@ -59,6 +59,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":  # the demo ends
+                return
             body, more = body + message.get("body", b""), message.get("more_body", False)
         await _answer(send, 200, {"predicted_minutes": predict(json.loads(body))})
     else:

@@ -3,6 +3,7 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -278,6 +279,15 @@ def test_more_rows_than_a_request_has_are_counted_and_not_made(body):
 
 
 @pytest.mark.parametrize(
+    "held", [[[1]] * 70_000, {"instances": [[1]] * 70_000}], ids=["list", "record"]
+)
+def test_more_rows_of_msgpack_than_a_request_has_are_counted_and_not_made(held):
+    body = msgspec.msgpack.encode(held)
+    headers = [(b"content-type", b"application/msgpack")]
+    assert read(exchange(body, request_headers=headers)).skipped == "too many rows or values"
+
+
+@pytest.mark.parametrize(
     ("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["list", "record"]
 )
 def test_a_nested_request_never_raises(opening, closing):
@@ -310,8 +320,8 @@ def test_a_request_without_a_readable_answer_keeps_its_rows(answer, headers):
 
 
 @pytest.mark.parametrize("side", ["request_headers", "response_headers"])
-def test_a_compressed_body_gives_no_rows_and_says_why(side):
-    headers = {side: [*JSON, (b"Content-Encoding", b"br")]}
+def test_a_body_compressed_as_nobody_does_gives_no_rows_and_says_why(side):
+    headers = {side: [*JSON, (b"Content-Encoding", b"compress")]}
     bodies = [b"\x0b\x02", b"\x0b\x02"]
     if side == "response_headers":
         bodies[0] = b'{"a": 1}'

@@ -11,7 +11,7 @@ import msgspec
 from drift_middleware.capture.bodies import Lines
 from drift_middleware.capture.codecs.declared import Declared
 from drift_middleware.capture.reasons import Reason, SkipError
-from drift_middleware.capture.records import MOST_ROWS, bounded
+from drift_middleware.capture.records import CONTAINERS, MOST_ROWS, bounded
 
 fast_json = msgspec.json.Decoder().decode
 # What msgspec raises is a ValueError in its newer versions only; what text raises always is.
@@ -80,4 +80,9 @@ def _lines(body: bytes) -> Lines:
 
 def read_msgpack(body: bytes, _said: Declared) -> Any:
     """Decode msgpack as if it were JSON, where keys are text; bytes stay bytes."""
-    return msgspec.to_builtins(_fast_msgpack(body), str_keys=True, builtin_types=(bytes,))
+    found = _fast_msgpack(body)
+    # Before the second pass over all of them; nothing tells before the first.
+    for held in (found, *found.values()) if type(found) is dict else (found,):
+        if type(held) is list and held and type(held[0]) in CONTAINERS:
+            bounded(len(held))
+    return msgspec.to_builtins(found, str_keys=True, builtin_types=(bytes,))

@@ -31,6 +31,7 @@ from drift_middleware.events import say_check, say_learned, say_not_learned
 from drift_middleware.judging import judge, judge_segments
 from drift_middleware.learning import fit_baseline, fit_outputs, is_learnable, learnable, plain
 from drift_middleware.logger import DEGRADED, log
+from drift_middleware.period import written
 from drift_middleware.privacy import append_rows
 from drift_middleware.schemas import Check, Table
 from drift_middleware.segments import (
@@ -487,5 +488,4 @@ class Recorder(Steering):
             self._progress.alarms = self.alerts.queue(tx, self._look(tx), check, before)
 
     def _now(self) -> str:
-        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-        return at.replace("+00:00", "Z")
+        return written(datetime.fromtimestamp(self._clock(), UTC))

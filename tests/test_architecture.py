@@ -40,7 +40,7 @@ ALLOWED = {
     "writing": {"errors", "recorder", "watch"},
     "recorder": RECORDS
     | {"config", "capture", "drift", "buffer", "steering"}
-    | {"alerting", "events", "judging", "learning", "privacy", "segments", "watch"},
+    | {"alerting", "events", "judging", "learning", "period", "privacy", "segments", "watch"},
     "overview": {"buffer", "drift", "errors", "judging", "schemas", "watch"},
     "period": {"errors"},
     "backtest": RECORDS

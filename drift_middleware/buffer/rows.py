@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from drift_middleware.buffer.reading import SqliteReader
 from drift_middleware.buffer.store import Transaction
-from drift_middleware.buffer.transaction import SqliteTransaction
+from drift_middleware.buffer.transaction import SqliteTransaction, quoted
 
 VALUES = 100_000
 "values read at once: a read that lasts would keep the log from being cleared"
@@ -64,7 +64,7 @@ class SqliteRows(SqliteReader):
 
     def kinds(self, stretch: Stretch, stored: Sequence[str]) -> list[set[str]]:
         """Say what each column holds there, of `integer`, `real`, `text` and `blob`."""
-        kinds = [f"group_concat(DISTINCT typeof({_quoted(name)}))" for name in stored]
+        kinds = [f"group_concat(DISTINCT typeof({quoted(name)}))" for name in stored]
         sql, values = _select(kinds, stretch)
         with self._reading() as connection:
             found = connection.execute(sql, values).fetchone() if kinds else ()
@@ -78,7 +78,7 @@ class SqliteRows(SqliteReader):
         Each batch is a read of its own.  What the server deletes meanwhile is missing.
         """
         size = max(VALUES // (len(stored) + 2), 1)
-        sql, values = _select(["id", "at", *map(_quoted, stored)], stretch)
+        sql, values = _select(["id", "at", *map(quoted, stored)], stretch)
         sql += f" AND id > ? ORDER BY id LIMIT {size}"
         last = 0
         while True:
@@ -94,7 +94,3 @@ def _select(wanted: Sequence[str], stretch: Stretch) -> tuple[str, tuple[Any, ..
     where = "id BETWEEN ? AND ? AND at >= ? AND at < ?"
     sql = f"SELECT {', '.join(wanted)} FROM rows WHERE {where}"  # noqa: S608  # names are quoted
     return sql, stretch[1:]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

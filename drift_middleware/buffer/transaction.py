@@ -62,7 +62,7 @@ class SqliteTransaction(SqliteOutbox):
     ) -> None:
         """Keep rows, a list per column."""
         stored = self._stored_as(columns, types or {})
-        names = ", ".join(["at", *map(_quoted, stored)])
+        names = ", ".join(["at", *map(quoted, stored)])
         marks = ", ".join("?" * (len(stored) + 1))
         sql = f"INSERT INTO rows ({names}) VALUES ({marks})"  # noqa: S608  # names are quoted
         self._run("SAVEPOINT append_rows")
@@ -85,7 +85,7 @@ class SqliteTransaction(SqliteOutbox):
         stored = {name: known[key] for name in names if (key := _name(name)) in known}
         if not stored:
             return {}
-        wanted = ", ".join(map(_quoted, stored.values()))
+        wanted = ", ".join(map(quoted, stored.values()))
         sql = f"SELECT {wanted} FROM rows WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608  # names are quoted
         found = self._run(sql, (after, limit)).fetchall()
         return {name: [line[i] for line in found] for i, name in enumerate(stored)}
@@ -192,7 +192,7 @@ class SqliteTransaction(SqliteOutbox):
             taken.add(where.casefold())
             # Of no type unless all values are of one: to suit the type of a column, SQLite would
             # read the text "01234" as 1234.
-            self._run(f"ALTER TABLE rows ADD COLUMN {_quoted(where)} {types.get(key, '')}")
+            self._run(f"ALTER TABLE rows ADD COLUMN {quoted(where)} {types.get(key, '')}")
             self._run("INSERT INTO columns (name, stored_as) VALUES (?, ?)", (key, where))
             self._names[key] = where
 
@@ -230,7 +230,8 @@ def _free_name(name: str, taken: Set[str]) -> str:
     return next(f"{clean}_{i}" for i in count(2) if f"{clean}_{i}".casefold() not in taken)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Write a column's name so that SQL takes it for nothing else."""
     return '"' + name.replace('"', '""') + '"'
 
 

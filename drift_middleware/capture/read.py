@@ -103,8 +103,8 @@ def _answer(exchange: Exchange) -> Any:
     try:
         answer = decode(exchange.response_body, exchange.response_headers)
     except SkipError as skip:
-        # A page is no answer; a compressed answer is one that would go unseen.
-        if skip.reason == Reason.ENCODING:
+        # A page is no answer; one that is compressed, or too long, would go unseen.
+        if skip.reason in (Reason.ENCODING, Reason.TOO_MANY):
             raise
         return NO_ANSWER
     except RecursionError:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from itertools import starmap
 from typing import IO, Any, Protocol
 
+from drift_middleware.period import written
+
 Rows = Sequence[tuple[float, tuple[Any, ...]]]
 "when each came, and its values"
 
@@ -44,7 +46,7 @@ class CsvWriter:
     def write(self, rows: Rows) -> None:
         """Add some."""
         cell = self._cell
-        self._lines.writerows([written(at), *map(cell, values)] for at, values in rows)
+        self._lines.writerows([_time(at), *map(cell, values)] for at, values in rows)
 
     def close(self) -> None:
         """Write the rest."""
@@ -69,7 +71,7 @@ class JsonWriter:
 
     def _line(self, at: float, values: tuple[Any, ...]) -> bytes:
         # Not msgspec's own JSON: to it, an infinity is null.
-        row = dict(zip(self._names, [written(at), *map(_plain, values)], strict=True))
+        row = dict(zip(self._names, [_time(at), *map(_plain, values)], strict=True))
         return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
@@ -114,10 +116,8 @@ class ParquetWriter:
         self._writer.close()
 
 
-def written(at: float) -> str:
-    """Write when a row came, as the history writes times."""
-    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+def _time(at: float) -> str:
+    return written(datetime.fromtimestamp(at, UTC))
 
 
 def _harmless(value: Any) -> Any:

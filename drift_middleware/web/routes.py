@@ -223,8 +223,9 @@ class Routes:
 
     def _report(self, asked: dict[str, str]) -> Answer:
         self._source.drain()
-        report = self._source.report(**asked)
+        return self._shown(self._source.report(**asked), asked)
 
+    def _shown(self, report: Report, asked: dict[str, str]) -> Answer:
         def render(base: str) -> str:
             checks, note = [], None
             try:
@@ -239,12 +240,12 @@ class Routes:
 
     def _change(self, place: str, query: Query) -> Answer:
         if place == "check":
-            self._source.check()
+            report = self._source.check()
         elif place == "reset":
-            self._source.reset()
+            report = self._source.reset()
         else:
-            self._source.adopt(_number(query, "rows", None))
-        return self._report({})
+            report = self._source.adopt(_number(query, "rows", None))
+        return self._shown(report, {})
 
     def _history(self, limit: int, before: int | None) -> Answer:
         self._source.drain()

@@ -278,6 +278,10 @@ def test_more_rows_than_a_request_has_are_counted_and_not_made(body):
     assert read(exchange(body, [0] * 70_000)).skipped == "too many rows or values"
 
 
+def test_an_answer_of_too_many_values_is_counted():
+    assert read(exchange([1] * 9, [[1]] * 70_000)).skipped == "too many rows or values"
+
+
 @pytest.mark.parametrize(
     "held", [[[1]] * 70_000, {"instances": [[1]] * 70_000}], ids=["list", "record"]
 )
@@ -308,7 +312,7 @@ UNANSWERED = {
     "page": (b"<html>", [(b"content-type", b"text/html")]),
     "image": (b"\x89PNG", [(b"content-type", b"image/png")]),
     "malformed": (b"{bad", JSON),
-    "too deep": (b"[" * 200_000, JSON),
+    "too deep": (b"[" * 60_000, JSON),
     "null": (b"null", JSON),
 }
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ from drift_middleware.cli import main
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Report
 from tests.cli.conftest import NAMES, hostile, record, told
+from tests.markup import Reader
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["backtest", "baseline", "check", "demo", "export", "inspect", "report", "tail"]
@@ -53,26 +53,12 @@ def test_a_report_is_a_page_in_a_notebook(tmp_path):
     with Monitor(baseline=hostile(500), buffer=path, check_every=100) as monitor:
         record(monitor, hostile(100, seed=1, shift=2.0))
         shown = monitor.report()._repr_html_()
-    found = Frame()
-    found.feed(shown)
+    found = Reader(shown)
     assert [tag for tag, _ in found.tags] == ["iframe"]  # all else is within
-    inner = Frame()
-    inner.feed(found.tags[0][1]["srcdoc"])
+    inner = Reader(found.tags[0][1]["srcdoc"])
     assert "script" not in {tag for tag, _ in inner.tags}
     assert NAMES["markup"] in inner.text
     assert "High" in inner.text
-
-
-class Frame(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.text = [], ""
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_a_report_that_was_read_from_json_is_one_too():

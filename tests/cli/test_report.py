@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from html.parser import HTMLParser
 
 import msgspec
 import pytest
@@ -11,6 +10,7 @@ from drift_middleware.drift.baseline import Baseline
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Report
 from tests.cli.conftest import NAMES, RED, record, refused, rows, run, told
+from tests.markup import Reader
 
 OF_A_PROCESS = {"lag_seconds", "queued", "added_microseconds", "endpoints"}
 
@@ -179,23 +179,10 @@ def test_severities_are_coloured_on_a_terminal_alone(buffer, monkeypatch):
     assert "\x1b[" not in told("report", "--buffer", buffer, color=True)
 
 
-class Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.text = [], ""
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def test_the_page_is_one_file_that_needs_no_other(hostile_buffer, tmp_path):
     path = tmp_path / "page.html"
     told("report", "--buffer", hostile_buffer, "--html", path)
-    page = Tags()
-    page.feed(path.read_text("utf-8"))
+    page = Reader(path.read_text("utf-8"))
     links = [at.get(name) for _, at in page.tags for name in ("src", "href") if at.get(name)]
     assert all(link.startswith(("#", "data:")) for link in links)
     assert "script" not in {tag for tag, _ in page.tags}

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import msgspec
@@ -31,6 +30,7 @@ from drift_middleware.schemas import (
 from drift_middleware.web import Routes, page
 from drift_middleware.web.accept import prefers_page
 from drift_middleware.web.effect import LEVELS, Policy
+from tests.markup import Reader
 
 AT = "2026-11-24T17:37:09.766Z"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -91,26 +91,6 @@ def report(signals=(), **fields):
             **fields,
         }
     )
-
-
-class Reader(HTMLParser):
-    """Tags and text of a page."""
-
-    def __init__(self, markup):
-        super().__init__()
-        self.tags, self.words = [], []
-        self.feed(markup)
-        self.close()
-        self.text = re.sub(r"[ \n]+", " ", " ".join(self.words))
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def named(self, name):
-        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 HISTORY = [check(5), check(4), check(3, "none", ())]

@@ -140,13 +140,6 @@ class Counter:
         cells, _ = self._assign(i, self.joint.describe(placed.numbers))
         placed.places[i] = self.layout.starts[i] + cells
 
-    def count(self, placed: Placed, first: int = 0, last: int | None = None) -> list[int]:
-        """Count some of the rows: cells of all signals, then the pairs of the joint signal."""
-        part = slice(first, last)
-        numbers = {name: values[part] for name, values in placed.numbers.items()}
-        placed = Placed(placed.places[:, part], {}, numbers)
-        return self.count_runs(placed, [placed.places.shape[1]])[0] + self.count_pairs(placed)
-
     def count_runs(self, placed: Placed, ends: Sequence[int]) -> list[list[int]]:
         """Count runs of rows, apart: the cells of all signals.
 

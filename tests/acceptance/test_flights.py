@@ -16,6 +16,7 @@ from drift_middleware.drift.detector import Detector
 from drift_middleware.drift.tally import JOINT, Counter
 from drift_middleware.schemas import Table
 from tests.acceptance.trial import FULL, SIZES, check, median, rate, watch
+from tests.counting import count
 
 DATA = Path(__file__).parents[2] / "examples" / "flights" / "data"
 ROWS = 200
@@ -30,7 +31,7 @@ def table(*names: str) -> Table:
 def tallies(counter: Counter, rows: Table) -> np.ndarray:
     placed = counter.place(rows, [*rows.columns, JOINT])
     ends = range(0, rows.rows + 1, ROWS // 10)
-    counts = [counter.count(placed, a, b)[: counter.layout.size] for a, b in pairwise(ends)]
+    counts = [count(counter, placed, a, b)[: counter.layout.size] for a, b in pairwise(ends)]
     return np.array(counts).reshape(rows.rows // ROWS, 10, -1)
 
 

@@ -15,6 +15,7 @@ from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import JOINT, SLICES, Counter
 from drift_middleware.schemas import Table
 from tests.acceptance.trial import FULL, SIZES, check, median, rate, watch
+from tests.counting import count
 
 NAMES = [f"x{i}" for i in range(10)]
 CORRELATION = 0.6
@@ -60,7 +61,7 @@ class Watched:
         placed = self.counter.place(table, [*NAMES, JOINT])
         each = ROWS // SLICES
         counts = np.array(
-            [self.counter.count(placed, i, i + each) for i in range(0, x.shape[1], each)]
+            [count(self.counter, placed, i, i + each) for i in range(0, x.shape[1], each)]
         ).reshape(-1, SLICES, self.counter.layout.size + len(self.joint.counts) // 8)
         size = self.counter.layout.size
         return counts[..., :size], counts[..., size:].sum(axis=1)

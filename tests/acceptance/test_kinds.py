@@ -22,6 +22,7 @@ from drift_middleware.drift.tally import JOINT, SLICES, Counter
 from drift_middleware.schemas import Table
 from tests.acceptance.trial import FULL, SIZES, Finding, check, median, rate, watch
 from tests.acceptance.world import ZIPF
+from tests.counting import count
 
 NEVER = np.inf
 ROWS, QUIET, AFTER = 500, 10, 16
@@ -130,7 +131,7 @@ class World:
         """Count checks of so many rows in each slice (checks, slices)."""
         ends = pairwise(np.cumsum([0, *rows.ravel()]).tolist())
         size = self.counter.layout.size
-        counts = [self.counter.count(placed, first, last)[:size] for first, last in ends]
+        counts = [count(self.counter, placed, first, last)[:size] for first, last in ends]
         return np.array(counts).reshape(-1, SLICES, size)
 
 

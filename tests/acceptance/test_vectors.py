@@ -14,6 +14,7 @@ from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import SLICES, Counter
 from drift_middleware.schemas import Table
 from tests.acceptance.trial import FULL, SIZES, check, median, rate, watch
+from tests.counting import count
 
 WIDTH, BASELINE, QUIET, AFTER, ROWS = 64, 4000, 10, 40, 500
 SHARES = np.array([0.3, 0.25, 0.2, 0.15, 0.1])
@@ -67,7 +68,7 @@ class Watched:
         """Count rows (rows, width) as (checks, slices, places)."""
         placed = self.counter.place(Table(len(x), {"e": x}, predicted=[True] * len(x)), ["e"])
         each = ROWS // SLICES
-        counts = [self.counter.count(placed, i, i + each) for i in range(0, len(x), each)]
+        counts = [count(self.counter, placed, i, i + each) for i in range(0, len(x), each)]
         return np.array(counts).reshape(-1, SLICES, self.counter.layout.size)
 
 

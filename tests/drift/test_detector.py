@@ -16,6 +16,7 @@ from drift_middleware.drift.policies import POLICIES
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import Counter
 from drift_middleware.schemas import Table
+from tests.counting import count
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_detector.json").read_text())["scenarios"]
 NAMES = ("amount", "count", "city", "member", "fixed", "nothing", "score")
@@ -58,7 +59,7 @@ def tallies(watched, rng, rows, shift=0.0, slices=10):
 
 
 def some(counter, placed, rows):
-    return counter.count(placed._replace(places=placed.places[:, rows]))
+    return count(counter, placed._replace(places=placed.places[:, rows]))
 
 
 def by_channel(detector, state, what):

@@ -9,6 +9,7 @@ from drift_middleware.drift.channels import Channels
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import Counter
 from drift_middleware.schemas import Table
+from tests.counting import count
 
 
 def test_the_urn_is_a_law_of_ordered_draws_and_the_bets_are_fair():
@@ -38,7 +39,7 @@ def test_each_bet_is_fair_whatever_the_distribution(decimals):
     table.predicted = [True] * 3
     placed = counter.place(table, list(table.columns))
     channels = Channels(watched, {})
-    rows = channels.counts(np.array(counter.count(placed)))
+    rows = channels.counts(np.array(count(counter, placed)))
     nothing = np.zeros_like(channels.baseline)
     e_values = np.exp(evidence.log_e_values(channels, rows, channels.baseline, nothing))
     for kind in ("value", "unseen"):

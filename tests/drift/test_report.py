@@ -11,6 +11,7 @@ from drift_middleware.drift.report import cell_shares, severity, signal_reports,
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import Counter
 from drift_middleware.schemas import SignalReport, Table
+from tests.counting import count
 
 SENTENCE = re.compile(r"([\d.]+) % of rows are (.+); ([\d.]+) % were in the baseline")
 FIRST_CHECK = 10
@@ -37,7 +38,7 @@ def judge(baseline, live, checks=2):
 
 def in_slices(counter, placed, rows):
     parts = np.array_split(rows, 10)
-    return np.array([counter.count(placed, one[0], one[-1] + 1) for one in parts])
+    return np.array([count(counter, placed, one[0], one[-1] + 1) for one in parts])
 
 
 def reports(baseline, live, captured=None, **options):

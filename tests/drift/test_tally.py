@@ -8,6 +8,7 @@ from drift_middleware.drift.cells import LARGEST, Cells, cut_levels, cut_numbers
 from drift_middleware.drift.signals import Signal
 from drift_middleware.drift.tally import SLICES, Counter, Placed, numbers, slices_of, tallies
 from drift_middleware.schemas import Table
+from tests.counting import count
 
 NAN, INF = float("nan"), float("inf")
 LINE = cut_numbers(np.arange(1000.0), np.random.default_rng(0))
@@ -187,16 +188,16 @@ def test_numbers_never_raise_and_no_value_changes_how_another_is_read(column):
 def test_a_column_that_nobody_sent_yet_counts_nothing_and_one_that_vanished_is_missing(cells):
     one, table = counter(cells), Table(rows=3, predicted=[True] * 3)
     placed = one.place(table, [])
-    assert (sum(one.count(placed)), placed.values) == (0, {})
+    assert (sum(count(one, placed)), placed.values) == (0, {})
     placed = one.place(table, ["s"])
-    assert (one.count(placed), placed.values) == ([0] * len(cells) + [3], {})
+    assert (count(one, placed), placed.values) == ([0] * len(cells) + [3], {})
 
 
 def test_rows_without_a_prediction_count_for_features_alone():
     signals = [Signal("f", "f", "feature", FEW), Signal("p", "p", "prediction", FEW)]
     one = Counter(signals, np.random.default_rng(0))
     table = Table(3, {"f": [1, 2, 7], "p": [1, None, None]}, predicted=[True, True, False])
-    assert one.layout.split(one.count(one.place(table, ["f", "p"]))) == {
+    assert one.layout.split(count(one, one.place(table, ["f", "p"]))) == {
         "f": [1, 1, 1, 0, 0],
         "p": [1, 0, 0, 0, 1],
     }
@@ -208,7 +209,7 @@ def test_values_equal_to_an_edge_are_spread_as_the_baseline_has_them():
     cells = cut_numbers(values, rng)
     one, zeros = counter(cells), [0.0] * 20_000
     table = Table(len(zeros), {"s": zeros}, predicted=[True] * len(zeros))
-    found = np.array(one.count(one.place(table, ["s"])))
+    found = np.array(count(one, one.place(table, ["s"])))
     at_zero = cells.edges.index(0.0)
     ends = [key - at_zero for key in cells.keys if int(key) == at_zero]
     found, first = found[found > 0], int(np.flatnonzero(found)[0])
@@ -232,7 +233,7 @@ def test_the_baselines_own_rows_give_about_its_weights(name):
     cells = cut_levels(values) if name == "levels" else cut_numbers(values, rng)
     one = counter(cells)
     table = Table(3000, {"s": list(values)}, predicted=[True] * 3000)
-    found = np.array(one.count(one.place(table, ["s"])))[:-1]
+    found = np.array(count(one, one.place(table, ["s"])))[:-1]
     # The rows that a baseline saw but once stand for what it never showed.
     known = [cell for cell in range(len(cells)) if cell not in cells.novel or cells.edges]
     assert np.abs(found - np.array(cells.weights))[known[:10]].max() < 4 * np.sqrt(3000 / 10)
@@ -266,8 +267,8 @@ def test_the_counts_of_a_whole_are_the_sum_of_its_parts_in_any_order(requests, c
     one, whole = placed(requests)
     shuffled = random.sample(requests, len(requests))
     parts = [part for part in (shuffled[:cut], shuffled[cut:]) if part]
-    total = sum(np.array(one.count(placed(part)[1])) for part in parts)
-    assert total.tolist() == one.count(whole)
+    total = sum(np.array(count(one, placed(part)[1])) for part in parts)
+    assert total.tolist() == count(one, whole)
 
 
 @settings(deadline=None)
@@ -282,7 +283,7 @@ def test_slices_cover_every_request_once_in_order(requests, since, more):
     assert slices == sorted({(since + i) * SLICES // check_every for i in range(len(requests))})
     assert sum(tally.requests for tally in found) == len(requests)
     assert sum(tally.rows for tally in found) == sum(sizes)
-    assert np.sum([tally.counts for tally in found], axis=0).tolist() == one.count(whole)
+    assert np.sum([tally.counts for tally in found], axis=0).tolist() == count(one, whole)
 
 
 def rows_of_nothing(rows):

@@ -71,6 +71,8 @@ def test_what_one_worker_changes_the_others_say(tmp_path):
     with workers(tmp_path) as (one, other):
         one.predict(150, mean=4)
         other.predict(30, mean=4, seed=1)
+        # A worker that is asked writes what it has itself, and what the others have written.
+        wait_until(lambda: one.report()["capture"]["requests"] == 180)
         assert other.change("check")["check"]["number"] == 2
         wait_until(lambda: one.header() == ("high", 2))
         requests = query(tmp_path / "drift.db", "SELECT requests FROM checks")

@@ -52,6 +52,8 @@ class Rows(Struct, gc=False):
     "why there are no rows, from a closed set of reasons"
     unaligned: bool = False
     "there were predictions, but not one for each row"
+    names: tuple[str, ...] | None = None
+    "of the values of a row, where features are tuples"
 
 
 class Endpoint(

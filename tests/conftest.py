@@ -1,4 +1,9 @@
 import pytest
+from hypothesis import settings
+
+# A machine that is shared may sleep for longer than any example takes.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 @pytest.fixture

@@ -382,7 +382,7 @@ RECORDS = st.lists(
 CUTS = st.lists(st.integers(0, 300), max_size=8)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=RECORDS, asked_cuts=CUTS, answer_cuts=CUTS)
 def test_any_split_of_the_bodies_gives_the_same_rows_and_answer(
     records, asked_cuts, answer_cuts, tmp_path_factory

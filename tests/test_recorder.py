@@ -101,7 +101,7 @@ def watched(one):
 places = st.lists(st.integers(0, 1000), max_size=8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 70), st.integers(1, 25), st.integers(1, 4), places)
 def test_there_is_exactly_one_check_in_check_every_requests(total, check_every, most_rows, where):
     rows = requests(total, most_rows=most_rows)
@@ -114,7 +114,7 @@ def test_there_is_exactly_one_check_in_check_every_requests(total, check_every, 
         assert one.view.counters.get("rows", 0) == sum(len(each.features) for each in rows)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(places, st.lists(st.booleans(), min_size=9, max_size=9))
 def test_the_state_is_the_same_however_rows_are_batched_and_spread_over_workers(where, turns):
     rows = requests(70, shift=0.5, most_rows=3)

@@ -101,7 +101,7 @@ def test_a_baseline_is_learned_of_exactly_so_many_rows_and_then_watched(path):
         assert one.view.counters == {"requests": 100, "rows": 100}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(0, 100), max_size=8), st.integers(1, 5))
 def test_the_same_baseline_is_learned_however_batches_are_cut(where, most_rows):
     rows = requests(100, most_rows=most_rows)

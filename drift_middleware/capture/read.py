@@ -81,7 +81,7 @@ def _read(exchange: Exchange, columns: Sequence[str], name: str | None) -> Rows:
             request = _of_form(request)
     else:
         request = _of_query(exchange.query)
-    decoded = Decoded(request, _answer(exchange), exchange, columns, name is not None)
+    decoded = Decoded(request, answer_of(exchange), exchange, columns, name is not None)
     for each in formats_of(request) if name is None else BY_NAME[name].of(request):
         rows = each.read(decoded)
         if rows is not None:
@@ -99,7 +99,8 @@ def _of_form(form: Fields) -> Any:
     return decode(sent.encode(), []) if type(sent) is str else form
 
 
-def _answer(exchange: Exchange) -> Any:
+def answer_of(exchange: Exchange) -> Any:
+    """Decode the answer: NO_ANSWER if it says nothing; SkipError if nobody may go by it."""
     try:
         answer = decode(exchange.response_body, exchange.response_headers)
     except SkipError as skip:

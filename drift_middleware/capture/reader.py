@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from drift_middleware.capture.endpoints import Described, described
 from drift_middleware.capture.extractors import EXTRACTORS, Extract, extracted
+from drift_middleware.capture.flat import RECORD, Flat
 from drift_middleware.capture.formats import FORMATS
 from drift_middleware.capture.mapping import detected
 from drift_middleware.capture.outputs import flatten
@@ -42,13 +43,32 @@ class Known(Struct):
     "exchanges in a row that had this format, up to as many as pin it"
     is_tried_first: bool = False
     "the format is"
+    flat: Flat | None = None
+    "the record that it is always asked with"
+    misfits: int = 0
+    "exchanges in a row that had another"
+    patience: int = PINNED_AFTER
+    "how many of them make it known anew"
     changes: int = 0
+    "how often the format became another"
     requests: int = 0
     rows: int = 0
     unaligned: int = 0
     fields: dict[str, None] = {}
     outputs: dict[str, None] = {}
     skipped: Counter[str] = field(default_factory=Counter)
+
+    def read_flat(self, exchange: Exchange) -> Rows | None:
+        """Read the record that is always asked; None if this is another."""
+        if self.flat is None or self.format != RECORD:
+            return None
+        rows = self.flat.read(exchange)
+        if rows is not None:
+            self.misfits = 0
+            self.requests += 1
+            self.rows += 1
+            self.unaligned += rows.unaligned
+        return rows
 
     def note(self, rows: Rows) -> None:
         """Learn from what was read."""
@@ -61,6 +81,8 @@ class Known(Struct):
             self.unaligned += 1
         if self.agreed < PINNED_AFTER or rows.format != self.format:
             self._agree(rows)
+        if self.agreed == PINNED_AFTER:
+            self._know_record(rows)
 
     def _agree(self, rows: Rows) -> None:
         if rows.format != self.format:
@@ -70,6 +92,14 @@ class Known(Struct):
             self.agreed += 1
         self.is_tried_first = self.agreed == PINNED_AFTER and self.format in TRIED_FIRST
         self._note_names(rows)
+
+    def _know_record(self, rows: Rows) -> None:
+        """Know the record that is always asked by one of them, or by one after many others."""
+        self.misfits += 1
+        if self.misfits >= self.patience:
+            # A decoder costs a hundred exchanges: where records differ, make few.
+            self.misfits, self.patience = 0, 2 * self.patience
+            self.flat = Flat.of(rows.features[0]) if rows.format == RECORD else None
 
     def _note_names(self, rows: Rows) -> None:
         first = rows.features[0]
@@ -134,6 +164,10 @@ class Reader:
             endpoint = exchange.route or exchange.path if table is None else table.path
             key = endpoint, _content_type(exchange.request_headers)
             known = self._known.get(key) or self._meet(key, exchange)
+            if table is None and self.columns and not self._extractors:
+                flat = known.read_flat(exchange)
+                if flat is not None:
+                    return flat
             first = known.format if known.is_tried_first else None
             if table is not None:
                 rows = table.read(exchange, path_params, self.columns, first)

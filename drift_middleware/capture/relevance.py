@@ -19,7 +19,7 @@ def is_about(rows: Rows, features: Sequence[str], vectors: Collection[str] = ())
 
     A list is also the value of the only feature, where that is one of the `vectors`.
     """
-    row = rows.features[0]
+    row = rows.features[0] if rows.names is None else dict.fromkeys(rows.names)
     if isinstance(row, list) and len(features) == 1 and features[0] in vectors:
         return True
     if isinstance(row, dict):
@@ -29,7 +29,7 @@ def is_about(rows: Rows, features: Sequence[str], vectors: Collection[str] = ())
 
 def is_bare(rows: Rows) -> bool:
     """Say whether the rows are single values: a text, a number, an image."""
-    return not isinstance(rows.features[0], dict | list)
+    return not isinstance(rows.features[0], dict | list | tuple)
 
 
 def is_secret(column: str) -> bool:

@@ -62,18 +62,35 @@ def tabulate(
     table = Table(rows=sum(requests), requests=requests, at=at)
     inputs: list[Any] = []
     found: list[Any] = []
+    shared = _shared_names(batch, features)
     for rows, count in zip(batch, requests, strict=True):
-        inputs += rows.features
+        inputs += rows.features if shared is not None else _unnamed(rows)
         found += NOTHING * count if rows.predictions is None else rows.predictions
         table.predicted += (YES if rows.predictions is not None else NO) * count
     if inputs:
-        inputs = _wrapped(inputs, _only(features, vectors))
         answers = _answers(found, _only(predictions, vectors), predictions or ())
-        requested = _requested(inputs, features, answers)
+        if shared is not None:
+            requested: _Records | _Positions = _Positions(inputs, shared)
+        else:
+            inputs = _wrapped(inputs, _only(features, vectors))
+            requested = _requested(inputs, features, answers)
         _add_features(table, requested, features, predictions)
         _add_outputs(table, requested, answers, features, predictions)
         _add_beside(table, requested, answers, beside)
     return table
+
+
+def _shared_names(batch: Sequence[Rows], features: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Give the names that all rows have, where these are tuples of watched columns, and more."""
+    names = {rows.names for rows in batch}
+    return names.pop() if features is not None and len(names) == 1 else None
+
+
+def _unnamed(rows: Rows) -> list[Any]:
+    """Give rows that name themselves."""
+    if rows.names is None:
+        return rows.features
+    return [dict(zip(rows.names, row, strict=True)) for row in rows.features]
 
 
 def _only(names: Sequence[str] | None, vectors: Collection[str]) -> str | None:
@@ -137,9 +154,9 @@ class _Records:
 
 
 class _Positions:
-    """Rows that are all lists of one length, by the names of their positions."""
+    """Rows that are all of one length, by the names of their positions."""
 
-    def __init__(self, rows: list[list[Any]], names: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[Sequence[Any]], names: Sequence[str]) -> None:
         self.columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=False))
 
     def names(self) -> dict[str, None]:

@@ -7,22 +7,23 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drift_middleware.drift.cells import FEW, LARGEST, Cells, Floats
 from drift_middleware.drift.descriptors import Descriptor, Part
 from drift_middleware.drift.levels import level
+from drift_middleware.drift.ranks import Places, Ranks
 from drift_middleware.drift.signals import Layout, Signal
 from drift_middleware.schemas import Table, Tally
 
 if TYPE_CHECKING:
     from drift_middleware.drift.joint import Joint
 
-Places = NDArray[np.intp]
 JOINT = "joint"
 "name of the signal, and of the column that it is said to be of"
 LONGEST_KEPT = 10_000
 "characters of a text"
+AT_ONCE = 1 << 16
+"numbers that are placed together"
 SLICES = 10
 "time slices of a check, from which the dependence of its rows is learned"
 
@@ -61,6 +62,7 @@ class Counter:
         joint: Joint | None = None,
     ) -> None:
         self.layout = Layout(signals)
+        self._starts = np.array(self.layout.starts)
         self.joint = joint
         self._signals = signals
         self._rng = rng
@@ -69,17 +71,10 @@ class Counter:
         for i, signal in enumerate(signals):
             self._of_column.setdefault(signal.column, []).append(i)
         self._levels = [_lookup(signal.cells) for signal in signals]
-        self._edges = [
-            np.array(signal.cells.edges or signal.cells.values, float)
-            if signal.cells.ordered
-            else np.empty(0)
-            for signal in signals
-        ]
-        self._keys = [np.array(signal.cells.keys) for signal in signals]
-        # Of a value between two edges: the keys below it, which are those of all lower edges.
-        self._below = [
-            np.searchsorted(keys, np.arange(len(edges) + 1))
-            for keys, edges in zip(self._keys, self._edges, strict=True)
+        self._ranks = Ranks([signal.cells for signal in signals])
+        self._known = [
+            np.array(cells.values if cells.ordered else (), float)
+            for cells in (signal.cells for signal in signals)
         ]
 
     def place(self, table: Table, captured: Collection[str]) -> Placed:
@@ -95,6 +90,7 @@ class Counter:
         """
         places = np.full((len(self._signals), table.rows), self.layout.size)
         placed = Placed(places, {}, {})
+        ordered: dict[int, Floats] = {}
         for name, signals in self._of_column.items():
             if name not in captured or name == JOINT:
                 continue
@@ -103,7 +99,8 @@ class Counter:
                 for i in signals:
                     places[i] = self.layout.starts[i] + len(self._signals[i].cells)
             else:
-                self._place_column(placed, name, column, table)
+                ordered |= self._place_column(placed, name, column, table)
+        self._place_numbers(placed, ordered)
         if self.joint is not None and JOINT in captured:
             self._place_joint(placed, table)
         if not all(table.predicted):
@@ -112,22 +109,55 @@ class Counter:
             places[np.ix_(outputs, unpredicted)] = self.layout.size
         return placed
 
-    def _place_column(self, placed: Placed, name: str, column: list[Any], table: Table) -> None:
-        descriptor, values = self._descriptors.get(name), placed.values
+    def _place_column(
+        self, placed: Placed, name: str, column: list[Any], table: Table
+    ) -> dict[int, Floats]:
+        """Place one column's levels; return its numbers, by signal."""
+        descriptor, ordered = self._descriptors.get(name), {}
         parts: Mapping[str, Part | list[Any]] = {"": column}
         if descriptor is not None:
             at = np.repeat(table.at, table.requests).tolist() if table.at else None
             parts = descriptor.describe(column, at)
+            if not descriptor.is_nested:
+                placed.values[name] = [_scalar(value) for value in column]
         for i in self._of_column[name]:
             signal = self._signals[i]
-            cells, clean = self._assign(i, parts[signal.part])
+            part = parts[signal.part]
+            if signal.cells.ordered:
+                ordered[i] = read_numbers(part)
+                continue
+            levels = part if isinstance(part, list) else part.tolist()
+            cells, clean = _assign_levels(levels, self._levels[i], len(signal.cells))
             placed.places[i] = self.layout.starts[i] + cells
-            if signal.part == "" or (descriptor and descriptor.is_nested):
-                values[signal.name] = clean if isinstance(clean, list) else clean.tolist()
-            if self.joint is not None and name in self.joint.columns and not signal.part:
+            if self._is_kept(signal):
+                placed.values[signal.name] = clean
+            if self._is_joined(signal):
                 placed.numbers[name] = np.asarray(clean, float)
-        if descriptor and not descriptor.is_nested and name not in values:
-            values[name] = [_scalar(value) for value in column]
+        return ordered
+
+    def _place_numbers(self, placed: Placed, ordered: Mapping[int, Floats]) -> None:
+        """Place the numbers of some signals, as many at once as a processor has at hand."""
+        signals = list(ordered)
+        most = max(AT_ONCE // max(placed.places.shape[1], 1), 1)
+        for begin in range(0, len(signals), most):
+            which = signals[begin : begin + most]
+            x = bounded(np.stack([ordered[i] for i in which]))
+            placed.places[which] = self._find(which, x) + self._starts[which, None]
+            for i, clean in zip(which, x, strict=True):
+                signal = self._signals[i]
+                if self._is_kept(signal):
+                    placed.values[signal.name] = clean.tolist()
+                if self._is_joined(signal):
+                    placed.numbers[signal.column] = clean
+
+    def _is_kept(self, signal: Signal) -> bool:
+        """Say whether the values of a signal are kept: a column's own, or parts of what is not."""
+        descriptor = self._descriptors.get(signal.column)
+        return not signal.part or (descriptor is not None and descriptor.is_nested)
+
+    def _is_joined(self, signal: Signal) -> bool:
+        joint = self.joint
+        return joint is not None and not signal.part and signal.column in joint.columns
 
     def _place_joint(self, placed: Placed, table: Table) -> None:
         assert self.joint is not None  # noqa: S101  # asked by the caller
@@ -137,8 +167,7 @@ class Counter:
                 absent = np.full(table.rows, np.nan)
                 placed.numbers[name] = absent if column is None else numbers(column)
         (i,) = self._of_column[JOINT]
-        cells, _ = self._assign(i, self.joint.describe(placed.numbers))
-        placed.places[i] = self.layout.starts[i] + cells
+        self._place_numbers(placed, {i: self.joint.describe(placed.numbers)})
 
     def count_runs(self, placed: Placed, ends: Sequence[int]) -> list[list[int]]:
         """Count runs of rows, apart: the cells of all signals.
@@ -164,30 +193,20 @@ class Counter:
         counts: list[int] = [] if joint is None else joint.same_side(placed.numbers).tolist()
         return counts
 
-    def _assign(self, i: int, part: Part | list[Any]) -> tuple[Places, Floats | list[str | None]]:
-        cells = self._signals[i].cells
-        if not cells.ordered:
-            column = part if isinstance(part, list) else part.tolist()
-            return _assign_levels(column, self._levels[i], len(cells))
-        x = numbers(part)
-        found = self._at_ranks(i, x) if cells.edges else self._at_values(i, x)
+    def _find(self, which: Sequence[int], x: Floats) -> Places:
+        """Find the cells (signals, rows) of numbers."""
+        found = self._ranks.place(which, x, self._rng)
+        for row, i in enumerate(which):
+            if not self._signals[i].cells.edges:
+                found[row] = self._at_values(i, x[row])
         missing = np.isnan(x)
         if missing.any():
-            found[missing] = len(cells)
-        return found, x
-
-    def _at_ranks(self, i: int, x: Floats) -> Places:
-        edges, keys = self._edges[i], self._keys[i]
-        at = np.searchsorted(edges, x)
-        tied = edges[np.minimum(at, len(edges) - 1)] == x
-        cells = self._below[i][at]
-        if tied.any():
-            draws = self._rng.random(int(tied.sum()))
-            cells[tied] = np.searchsorted(keys, at[tied] + draws)
-        return cells
+            widths = np.array([len(self._signals[i].cells) for i in which])
+            return np.where(missing, widths[:, None], found)
+        return found
 
     def _at_values(self, i: int, x: Floats) -> Places:
-        known, last = self._edges[i], len(self._signals[i].cells) - 1
+        known, last = self._known[i], len(self._signals[i].cells) - 1
         if not len(known):
             return np.full(len(x), last)
         at = np.minimum(np.searchsorted(known, x), len(known) - 1)
@@ -196,12 +215,21 @@ class Counter:
 
 def numbers(column: Sequence[Any] | Floats) -> Floats:
     """Read a column as numbers: NaN for what is none, the largest number for an infinity."""
+    return bounded(read_numbers(column))
+
+
+def read_numbers(column: Sequence[Any] | Floats) -> Floats:
+    """Read a column as numbers: NaN for what is none."""
     try:
         x = np.array(column, float)
     except (TypeError, ValueError, OverflowError):
         x = np.array([_number(value) for value in column])
-    if x.ndim != 1:  # every value is a list of the same length
-        return np.full(len(column), np.nan)
+    # Of more dimensions: every value is a list of the same length.
+    return x if x.ndim == 1 else np.full(len(column), np.nan)
+
+
+def bounded(x: Floats) -> Floats:
+    """Give the largest number for an infinity."""
     if np.isfinite(x).all():
         return x
     clipped: Floats = np.clip(x, -LARGEST, LARGEST)
@@ -252,7 +280,9 @@ def _assign_levels(
         value: width if name is None else lookup.get(value, lookup.get(name, width - 1))
         for value, name in names.items()
     }
-    return np.array([cells[value] for value in column]), [names[value] for value in column]
+    # No bytecode is run per value.
+    places = np.fromiter(map(cells.__getitem__, column), np.intp, len(column))
+    return places, list(map(names.__getitem__, column))
 
 
 def tallies(

@@ -162,7 +162,7 @@ def test_every_column_name_is_kept_apart_from_every_other(store):
     assert query(store, "SELECT id, at FROM rows") == [(1, 1.0)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.text(st.characters()), min_size=1, unique=True))
 def test_any_names_are_kept_apart(names):
     with (
@@ -334,7 +334,7 @@ parts = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(parts, st.randoms())
 def test_tallies_of_a_slice_add_up_however_they_were_split(split, random):
     with (

@@ -113,7 +113,7 @@ def test_an_ordered_baseline_gives_the_golden_shrink_and_tolerance():
     assert tolerance["normal:value"] > 0.1, "the season that was put into it"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.sampled_from([0.0, 0.8]))
 def test_neither_the_order_of_rows_nor_of_workers_matters(seed, workers, shift):
     rng = np.random.default_rng(seed)

@@ -154,7 +154,7 @@ def test_without_rows_there_is_no_distance(policy):
 counts = st.lists(st.integers(0, 10_000), min_size=14, max_size=14)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(counts, st.floats(0.1, 1e4), st.sampled_from([*POLICIES]))
 def test_any_counts_give_numbers_and_bounds_below_them(live, factor, policy):
     channels = plan(NORMAL, SIGNALS["few"])
@@ -168,7 +168,7 @@ def test_any_counts_give_numbers_and_bounds_below_them(live, factor, policy):
         assert (found.distance <= 1 + 1e-9).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(counts, st.sampled_from([*POLICIES]))
 def test_a_line_has_no_direction(live, policy):
     one, other = plan(NORMAL), plan(NORMAL)

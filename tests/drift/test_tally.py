@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -261,7 +261,6 @@ def placed(requests):
     return one, one.place(table, ["line", "flag", "out"])
 
 
-@settings(deadline=None)
 @given(some_requests.filter(bool), st.integers(1, 24), st.randoms())
 def test_the_counts_of_a_whole_are_the_sum_of_its_parts_in_any_order(requests, cut, random):
     one, whole = placed(requests)
@@ -271,7 +270,6 @@ def test_the_counts_of_a_whole_are_the_sum_of_its_parts_in_any_order(requests, c
     assert total.tolist() == count(one, whole)
 
 
-@settings(deadline=None)
 @given(some_requests.filter(bool), st.integers(0, 200), st.integers(1, 200))
 def test_slices_cover_every_request_once_in_order(requests, since, more):
     one, whole = placed(requests)

@@ -213,7 +213,7 @@ def test_rows_do_not_depend_on_each_other(values):
 
 
 @given(st.lists(ANY_TEXT))
-@settings(max_examples=30, deadline=None)  # the first loads the models
+@settings(max_examples=30)  # the first loads the models
 def test_whatever_is_written_can_be_told_a_language_and_a_sentiment(values):
     found = FULL.describe(values, None)
     assert {len(part) for part in found.values()} == {len(values)}

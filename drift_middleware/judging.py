@@ -42,7 +42,7 @@ def judge(
 ) -> Judgement:
     """Move a detector one step, on the tallies since the last check, oldest slice first."""
     size = watch.counter.layout.size
-    slices = np.array([tally.counts[:size] for tally in tallies], int).reshape(len(tallies), size)
+    slices = np.array([tally.counts[:size] for tally in tallies]).reshape(len(tallies), size)
     state = watch.detector.check(state, slices)
     verdicts = watch.detector.verdict(state)
     levels = {verdict.name: severity(verdict) for verdict in verdicts}
@@ -60,10 +60,10 @@ def judge(
     )
 
 
-def _pairs(tallies: Iterable[Tally], size: int) -> Sequence[int]:
+def _pairs(tallies: Iterable[Tally], size: int) -> NDArray[np.int64]:
     """Sum what some of the tallies have beyond their cells."""
     found = [tally.counts[size:] for tally in tallies if len(tally.counts) > size]
-    return [sum(counts) for counts in zip(*found, strict=True)]
+    return np.sum(found, axis=0, dtype=np.int64) if found else np.empty(0, np.int64)
 
 
 def judge_segments(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import chain, repeat, zip_longest
+from itertools import chain, repeat
 from pkgutil import resolve_name
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Severity = Literal["unknown", "none", "low", "medium", "high"]
 Status = Literal["learning", "warming up", "watching", "degraded", "off"]
@@ -119,14 +123,14 @@ class Table(Struct):
         return "prediction" if name in self.outputs else "feature"
 
 
-class Tally(Struct):
+class Tally(Struct, eq=False):
     """How many rows fell in each cell, in one time slice of a check."""
 
     slice: int
     "tenth of the check that these rows belong to, 0 to 9"
     requests: int
     rows: int
-    counts: list[int]
+    counts: NDArray[np.int64]
     "one for each place of the layout of all signals; then maybe those of the pairs of columns, for"
     " these rows or for all that were written with them"
     segment: str = ""
@@ -136,8 +140,11 @@ class Tally(Struct):
         """Add rows of the same slice."""
         self.requests += other.requests
         self.rows += other.rows
-        pairs = zip_longest(self.counts, other.counts, fillvalue=0)  # one may have no pairs
-        self.counts = [a + b for a, b in pairs]
+        longer, shorter = self.counts, other.counts  # one may have no pairs
+        if len(longer) < len(shorter):
+            longer, shorter = shorter, longer
+        self.counts = longer.copy()
+        self.counts[: len(shorter)] += shorter
 
 
 class SegmentCheck(Struct):

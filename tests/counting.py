@@ -6,4 +6,5 @@ def count(counter, placed, first=0, last=None):
     part = slice(first, last)
     numbers = {name: values[part] for name, values in placed.numbers.items()}
     placed = Placed(placed.places[:, part], {}, numbers)
-    return counter.count_runs(placed, [placed.places.shape[1]])[0] + counter.count_pairs(placed)
+    (cells,) = counter.count_runs(placed, [placed.places.shape[1]]).tolist()
+    return cells + counter.count_pairs(placed).tolist()

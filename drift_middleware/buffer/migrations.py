@@ -13,7 +13,7 @@ def create_tables(db: Database) -> None:
     db.table("rows").create({"id": int, "at": float}, pk="id")
     db.table("columns").create({"name": str, "stored_as": str}, pk="name")
     db.table("tallies").create(
-        {"id": int, "segment": str, "slice": int, "requests": int, "rows": int, "counts": str},
+        {"id": int, "segment": str, "slice": int, "requests": int, "rows": int, "counts": bytes},
         pk="id",
     )
     db.table("checks").create(

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS "tallies" (
    "slice" INTEGER,
    "requests" INTEGER,
    "rows" INTEGER,
-   "counts" TEXT
+   "counts" BLOB
 );
 CREATE TABLE IF NOT EXISTS "checks" (
    "number" INTEGER PRIMARY KEY,

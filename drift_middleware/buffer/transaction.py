@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from drift_middleware.buffer.outbox import SqliteOutbox
+from drift_middleware.buffer.packing import pack, unpack
 from drift_middleware.buffer.reading import CHECK_COLUMNS, read_baseline, read_state
 from drift_middleware.schemas import Check, Tally
 
@@ -103,10 +104,7 @@ class SqliteTransaction(SqliteOutbox):
         """Keep tallies for the next check."""
         self._run_many(
             "INSERT INTO tallies (segment, slice, requests, rows, counts) VALUES (?, ?, ?, ?, ?)",
-            [
-                (one.segment, one.slice, one.requests, one.rows, _json(one.counts).decode())
-                for one in tallies
-            ],
+            [(one.segment, one.slice, one.requests, one.rows, pack(one.counts)) for one in tallies],
         )
 
     def pending(self) -> tuple[int, int]:
@@ -121,9 +119,8 @@ class SqliteTransaction(SqliteOutbox):
         merged: dict[tuple[str, int], Tally] = {}
         columns = "slice, requests, rows, counts, segment"
         found = self._run(f"SELECT {columns} FROM tallies ORDER BY segment, slice")  # noqa: S608  # constants
-        for slice_, requests, rows, text, segment in found:
-            counts = msgspec.json.decode(text, type=list[int])
-            tally = Tally(slice_, requests, rows, counts, segment)
+        for slice_, requests, rows, packed, segment in found:
+            tally = Tally(slice_, requests, rows, unpack(packed).astype("i8"), segment)
             known = merged.setdefault((segment, slice_), tally)
             if known is not tally:
                 known.add(tally)

@@ -51,7 +51,10 @@ class Flat:
             return None
         if not row.keys().isdisjoint(KEYS) or not CONTAINERS.isdisjoint(map(type, row.values())):
             return None
-        return cls(tuple(row))
+        try:
+            return cls(tuple(row))
+        except (ValueError, UnicodeError):  # a name that no decoder takes, such as one with a NUL
+            return None
 
     def read(self, exchange: Exchange) -> Rows | None:
         """Give what `read` gives, with the row as a tuple; None for any other exchange."""

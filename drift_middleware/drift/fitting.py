@@ -245,7 +245,7 @@ def _blocks(
     counter = fitted.counter(signal, seed + 1)
     placed = counter.place(table, [signal.column])
     ends = np.cumsum([len(block) for block in np.array_split(np.arange(table.rows), count)])
-    return np.array(counter.count_runs(placed, ends.tolist()))
+    return counter.count_runs(placed, ends.tolist())
 
 
 def _half(rows: int) -> NDArray[np.bool_]:

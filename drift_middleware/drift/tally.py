@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drift_middleware.drift.cells import FEW, LARGEST, Cells, Floats
 from drift_middleware.drift.descriptors import Descriptor, Part
@@ -18,6 +19,8 @@ from drift_middleware.schemas import Table, Tally
 if TYPE_CHECKING:
     from drift_middleware.drift.joint import Joint
 
+Counts = NDArray[np.int64]
+NO_PAIRS: Counts = np.empty(0, np.int64)
 JOINT = "joint"
 "name of the signal, and of the column that it is said to be of"
 LONGEST_KEPT = 10_000
@@ -169,7 +172,7 @@ class Counter:
         (i,) = self._of_column[JOINT]
         self._place_numbers(placed, {i: self.joint.describe(placed.numbers)})
 
-    def count_runs(self, placed: Placed, ends: Sequence[int]) -> list[list[int]]:
+    def count_runs(self, placed: Placed, ends: Sequence[int]) -> Counts:
         """Count runs of rows, apart: the cells of all signals.
 
         Parameters
@@ -179,19 +182,16 @@ class Counter:
 
         Returns
         -------
-        (runs, layout.size) lists
+        (runs, layout.size) int64
         """
         width = self.layout.size + 1  # and one for what does not count
         of_run = np.repeat(np.arange(len(ends)) * width, np.diff(ends, prepend=0))
         counts = np.bincount((placed.places + of_run).ravel(), minlength=len(ends) * width)
-        counted: list[list[int]] = counts.reshape(len(ends), width)[:, :-1].tolist()
-        return counted
+        return counts.reshape(len(ends), width)[:, :-1]
 
-    def count_pairs(self, placed: Placed) -> list[int]:
+    def count_pairs(self, placed: Placed) -> Counts:
         """Count the pairs of the joint signal, in all rows; empty where there is none."""
-        joint = self.joint
-        counts: list[int] = [] if joint is None else joint.same_side(placed.numbers).tolist()
-        return counts
+        return NO_PAIRS if self.joint is None else self.joint.same_side(placed.numbers)
 
     def _find(self, which: Sequence[int], x: Floats) -> Places:
         """Find the cells (signals, rows) of numbers."""
@@ -311,9 +311,9 @@ def tallies(
             slice=slices[i],
             requests=i + 1 - before[0],
             rows=rows - before[1],
-            counts=counts + pairs,
+            counts=np.concatenate([counts, pairs]),
         )
-        pairs, before = [], (i + 1, rows)
+        pairs, before = NO_PAIRS, (i + 1, rows)
 
 
 def slices_of(requests: int, since: int, check_every: int, *, at_least: float = 0.0) -> list[int]:

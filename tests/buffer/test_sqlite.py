@@ -296,10 +296,14 @@ def test_a_check_keeps_only_the_newest_rows_and_checks(tmp_path):
             assert (tx.last_row(), tx.last_check_number()) == (6, 3)
 
 
+def tally(counts, slice_=0, *, rows=1):
+    return Tally(slice_, requests=1, rows=rows, counts=np.array(counts))
+
+
 def test_a_transaction_is_all_or_nothing(store):
     def do(tx):
         tx.append_rows([1.0], {"new": [1]})
-        tx.append_tallies([Tally(slice=0, requests=1, rows=1, counts=[1])])
+        tx.append_tallies([tally([1])])
         tx.count({"requests": 1})
         tx.put("key", b"value")
         tx.put_baseline("f", "source", b"{}")
@@ -344,7 +348,7 @@ def test_tallies_of_a_slice_add_up_however_they_were_split(split, random):
         shuffled = random.sample(split, len(split))
         for slice_, counts in shuffled:
             with store.transaction() as tx:
-                tx.append_tallies([Tally(slice_, requests=1, rows=2, counts=counts)])
+                tx.append_tallies([tally(counts, slice_, rows=2)])
         with store.transaction() as tx:
             found, pending = tx.pending_tallies().get("", []), tx.pending()
             tx.forget_tallies()
@@ -352,8 +356,8 @@ def test_tallies_of_a_slice_add_up_however_they_were_split(split, random):
     expected = {}
     for slice_, counts in split:
         expected.setdefault(slice_, []).append(counts)
-    assert found == [
-        Tally(s, len(all_), 2 * len(all_), [sum(c) for c in zip(*all_, strict=True)])
+    assert [(one.slice, one.requests, one.rows, one.counts.tolist()) for one in found] == [
+        (s, len(all_), 2 * len(all_), [sum(c) for c in zip(*all_, strict=True)])
         for s, all_ in sorted(expected.items())
     ]
     assert pending == (len(split), 2 * len(split))
@@ -361,7 +365,7 @@ def test_tallies_of_a_slice_add_up_however_they_were_split(split, random):
 
 def test_a_check_takes_its_tallies_away(store):
     with store.transaction() as tx:
-        tx.append_tallies([Tally(0, 1, 1, [1])])
+        tx.append_tallies([tally([1])])
     add_check(store, 1)
     with store.transaction() as tx:
         assert tx.pending() == (0, 0)

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from drift_middleware.schemas import Rows
-from drift_middleware.tee import Seen, keep, template, weigh
+from drift_middleware.schemas import Exchange, Rows
+from drift_middleware.tee import Item, Seen, see, template
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
@@ -34,7 +34,7 @@ class Inbox:
         self.dropped = 0
         self._rouse = rouse
         self._max_bytes = max_bytes
-        self._items: deque[Seen | Rows] = deque()
+        self._items: deque[Item] = deque()
         self._bytes = 0
         self._clear_at = 0.0
         self.moment = 0.0
@@ -54,16 +54,28 @@ class Inbox:
 
         `route` is the template that the app matched, None if nobody looked yet.
         """
+        item: Exchange | Seen | None = None
+        size = 0
         try:
-            query, headers = scope["query_string"], scope["headers"]
             body, answered = asked["body"], answer["body"]
             size = len(body) + len(answered) + OVERHEAD
-            if asked["more_body"]:
-                body = None
+            if not asked["more_body"]:
+                item = Exchange(
+                    scope["method"],
+                    path,
+                    template(scope) if route is None else route,
+                    scope["query_string"],
+                    scope["headers"],
+                    body,
+                    start["status"],
+                    start["headers"],
+                    answered,
+                )
         except (KeyError, TypeError):  # in pieces, without a body, or not read at all
-            query, headers = scope.get("query_string", b""), scope.get("headers", ())
-            body, answered = keep(asked), keep(answer)
-            size = weigh(body) + weigh(answered) + OVERHEAD
+            pass
+        if item is None:
+            item = see(scope, path, route, asked, start, answer)
+            size = item.size + OVERHEAD
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
         held = self._bytes + size
@@ -71,19 +83,7 @@ class Inbox:
             self.dropped += 1
             return
         self._bytes = held
-        self._items.append(
-            Seen(
-                scope["method"],
-                path,
-                template(scope) if route is None else route,
-                query,
-                headers,
-                body,
-                start["status"],
-                start["headers"],
-                answered,
-            )
-        )
+        self._items.append(item)
         if self._is_idle:
             self._wake_up()
 
@@ -105,7 +105,7 @@ class Inbox:
         """Say whether what comes next would be dropped, and room can be waited for."""
         return bool(self._items) and self._bytes + OVERHEAD > self._max_bytes
 
-    def take(self, limit: int, now: float) -> list[Seen | Rows]:
+    def take(self, limit: int, now: float) -> list[Item]:
         """Remove up to so many of the oldest items, of those that came by one `moment`."""
         items, self.moment = self._items, now
         if self._noted:
@@ -118,7 +118,7 @@ class Inbox:
         taken = [items.popleft() for _ in range(min(limit, len(items)))]
         if items:
             self._bytes -= OVERHEAD * len(taken)
-            self._bytes -= sum(item.size for item in taken if isinstance(item, Seen))
+            self._bytes -= sum(item.size for item in taken if not isinstance(item, Rows))
         else:
             self._bytes = 0
             self._clear_at = now

@@ -27,7 +27,7 @@ from drift_middleware.schemas import (
     Severity,
     SignalReport,
 )
-from drift_middleware.tee import Seen
+from drift_middleware.tee import Item, unpack
 from drift_middleware.writing import Writer
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ FORK_SECONDS = 1.0
 "how long a fork waits for a transaction to end"
 SAY_SECONDS = 60.0
 "between two lines of the log that say how much was dropped"
+NO_EXCHANGE = Exchange("", "")
+"where rows were recorded without a server"
 
 
 class Monitor(Control):
@@ -362,7 +364,7 @@ class Monitor(Control):
             text = f"{lost} requests could not be written, and are lost if the process ends"
             log(logging.ERROR, DEGRADED, text, reason=text)
 
-    def _read(self, items: Sequence[Seen | Rows], now: float) -> Batch:
+    def _read(self, items: Sequence[Item], now: float) -> Batch:
         """Turn what was queued into rows, and count what gives none."""
         from drift_middleware.capture.reader import Reader
         from drift_middleware.segments import label_of
@@ -372,25 +374,22 @@ class Monitor(Control):
         watch = self._recorder.view.watch if self._recorder else None
         reader.columns = watch.features if watch else ()
         self._reader, counters, by = reader, self._writer.counters, self.config.segment_by
+        limit = self.max_body_bytes
         for item in items:
-            content: Exchange | Rows | None
-            if isinstance(item, Seen):
-                content = item.unpack(now, self.max_body_bytes)
-                endpoint, headers = item.endpoint, item.request_headers
-            else:
-                content, endpoint, headers = item, "", []
-            rows = reader.read(content) if isinstance(content, Exchange) else content
-            if rows is None:
+            content = unpack(item, now, limit)
+            if content is None:
                 continue
+            rows = content if isinstance(content, Rows) else reader.read(content)
             if rows.skipped:
                 counters[f"skipped:{rows.skipped}"] += 1
                 continue
             if rows.unaligned:
                 counters["unaligned"] += 1
             batch.rows.append(rows)
-            batch.endpoints.append(endpoint)
+            exchange = NO_EXCHANGE if isinstance(content, Rows) else content
+            batch.endpoints.append(exchange.endpoint)
             if by is not None:
-                batch.segments.append(label_of(by, endpoint, headers))
+                batch.segments.append(label_of(by, exchange.endpoint, exchange.request_headers))
         batch.at = [now] * len(batch.rows)
         return batch
 

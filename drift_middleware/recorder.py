@@ -19,7 +19,7 @@ import msgspec
 from drift_middleware.alerting import Alerting
 from drift_middleware.buffer import DamagedError, Store, Transaction, pack, pack_slices
 from drift_middleware.capture import tabulate
-from drift_middleware.capture.relevance import is_about, is_bare
+from drift_middleware.capture.relevance import are_bare, is_about, is_bare
 from drift_middleware.config import Config
 from drift_middleware.drift.baseline import Baseline
 from drift_middleware.drift.detector import Detector, carry
@@ -346,7 +346,7 @@ class Recorder(Steering):
 
     def _related(self, tx: Transaction, watch: Watch, batch: Batch) -> Batch:
         """Leave out what other routes of the app answer: JSON too, but not of the model."""
-        bare = len(watch.features) > 1 and any(map(is_bare, batch.rows))
+        bare = len(watch.features) > 1 and are_bare(batch.rows)
         if self._endpoints.issuperset(batch.endpoints) and not bare:
             return batch
         kept = []

@@ -41,7 +41,17 @@ class Exchange(Struct, gc=False):
     seconds: float = 0.0
     "from the request to the end of its response; 0 for live traffic, where it is not measured"
     truncated: bool = False
-    "a body was over the limit, and is not here whole"
+    "a body was over the limit: it is not read, and may not be here whole"
+
+    @property
+    def endpoint(self) -> str:
+        """The path template that the app matched, or the path where it says none."""
+        return self.route or self.path
+
+    @property
+    def size(self) -> int:
+        """Bytes of both bodies."""
+        return len(self.request_body) + len(self.response_body)
 
 
 class Rows(Struct, gc=False):

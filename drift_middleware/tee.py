@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from drift_middleware.schemas import Exchange, Headers, Rows
+from drift_middleware.schemas import Exchange, Rows
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
@@ -61,22 +61,17 @@ def gather(known: Message | Pieces | None, message: Message, limit: int) -> Mess
 
 
 class Seen(Struct, gc=False):
-    """What is kept of one exchange that went by, while it waits in the inbox.
+    """What is kept of an exchange whose bodies did not come as one message each.
 
-    Not the scope, on which an app hangs all that a request needs, nor the messages: they would
-    live as long, and what is freed at once costs a request half as much.
+    It waits in the inbox as an Exchange does, which holds neither the scope, on which an app hangs
+    all that a request needs, nor the messages: they would live as long, and what is freed at once
+    costs a request half as much.
     """
 
-    method: str
-    path: str
-    route: str
-    "the path template that the app matched, if it says so"
-    query: bytes
-    request_headers: Headers
+    exchange: Exchange
+    "with empty bodies"
     asked: bytes | Pieces | None
     "the body that the app read; None if it did not read it to its end"
-    status: int
-    response_headers: Headers
     answer: bytes | Pieces | None
     "the body that the app sent; None where the server found it elsewhere"
 
@@ -85,33 +80,52 @@ class Seen(Struct, gc=False):
         """Bytes of bodies that it holds while it waits."""
         return weigh(self.asked) + weigh(self.answer)
 
-    @property
-    def endpoint(self) -> str:
-        """The path template that the app matched, or the path where it says none."""
-        return self.route or self.path
-
-    def unpack(self, at: float, limit: int) -> Exchange | Rows | None:
-        """Build the exchange, or say why there is none; None for what does not count at all."""
-        if self.method not in CAPTURED_METHODS:  # of a path that is captured for others
-            return None
-        asked = self.asked
+    def whole(self) -> Exchange | Rows:
+        """Put the bodies in, or say why there is no exchange."""
+        asked, exchange = self.asked, self.exchange
         if asked is None or (isinstance(asked, Pieces) and not asked.is_whole):
             return Rows(skipped=NOT_READ)
-        body, answer = _join(asked, limit), _join(self.answer or b"", limit)
-        return Exchange(
-            self.method,
-            self.path,
-            self.route,
-            self.query,
-            self.request_headers,
-            body or b"",
-            self.status,
-            self.response_headers,
-            answer or b"",
-            at,
-            0.0,
-            body is None or answer is None,
-        )
+        body, answer = _join(asked), _join(self.answer or b"")
+        exchange.truncated = body is None or answer is None
+        exchange.request_body, exchange.response_body = body or b"", answer or b""
+        return exchange
+
+
+Item = Exchange | Seen | Rows
+"what waits in the inbox"
+
+
+def see(
+    scope: Scope, path: str, route: str | None, asked: Any, start: Message, answer: Any
+) -> Seen:
+    """Keep what was seen of an exchange; `route` is the template, None if nobody looked yet."""
+    exchange = Exchange(
+        scope["method"],
+        path,
+        template(scope) if route is None else route,
+        scope.get("query_string", b""),
+        scope.get("headers", []),
+        status=start["status"],
+        response_headers=start["headers"],
+    )
+    return Seen(exchange, keep(asked), keep(answer))
+
+
+def unpack(item: Item, at: float, limit: int) -> Exchange | Rows | None:
+    """Give an exchange with its time, or rows; None for what does not count at all."""
+    if isinstance(item, Rows):
+        return item
+    exchange = item.exchange if isinstance(item, Seen) else item
+    if exchange.method not in CAPTURED_METHODS:  # of a path that is captured for others
+        return None
+    if isinstance(item, Seen):
+        found = item.whole()
+        if isinstance(found, Rows):
+            return found
+    exchange.at = at
+    if len(exchange.request_body) > limit or len(exchange.response_body) > limit:
+        exchange.truncated = True
+    return exchange
 
 
 def template(scope: Scope) -> str:
@@ -156,8 +170,6 @@ def weigh(body: bytes | Pieces | None) -> int:
     return 0 if body is None else len(body)
 
 
-def _join(body: bytes | Pieces, limit: int) -> bytes | None:
-    """Return a body, or None if it is over the limit."""
-    if isinstance(body, Pieces):
-        return body.join()
-    return body if len(body) <= limit else None
+def _join(body: bytes | Pieces) -> bytes | None:
+    """Return a body, or None if its pieces were over the limit."""
+    return body.join() if isinstance(body, Pieces) else body

@@ -18,8 +18,8 @@ def inbox(max_bytes=ROOM, rouse=lambda: None):
 
 def put(box, size=0, name=""):
     """Queue an exchange whose bodies have so many bytes."""
-    scope = {"method": "POST", "headers": []}
-    asked = {"type": "http.request", "body": b"x" * (size // 2)}
+    scope = {"method": "POST", "headers": [], "query_string": b""}
+    asked = {"type": "http.request", "body": b"x" * (size // 2), "more_body": False}
     answer = {"type": "http.response.body", "body": b"x" * (size - size // 2)}
     box.see(scope, name, "", asked, START, answer)
 

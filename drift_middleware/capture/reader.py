@@ -161,7 +161,7 @@ class Reader:
         """Find the rows of one exchange and their predictions.  Never raises."""
         try:
             table, path_params = self._table_of(exchange) if self._tables else NO_TABLE
-            endpoint = exchange.route or exchange.path if table is None else table.path
+            endpoint = exchange.endpoint if table is None else table.path
             key = endpoint, _content_type(exchange.request_headers)
             known = self._known.get(key) or self._meet(key, exchange)
             if table is None and self.columns and not self._extractors:

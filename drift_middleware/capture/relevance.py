@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from drift_middleware.schemas import Rows
 
+SEVERAL = (dict, list, tuple)
+"what rows of several values are"
 SECRET = re.compile(
     r"pass(word|wd|phrase|code)|secret|token|api_?key|authorization|credential|cookie|session"
     r"|card_?number|cvv|cvc|iban|ssn|social_security",
@@ -29,7 +31,13 @@ def is_about(rows: Rows, features: Sequence[str], vectors: Collection[str] = ())
 
 def is_bare(rows: Rows) -> bool:
     """Say whether the rows are single values: a text, a number, an image."""
-    return not isinstance(rows.features[0], dict | list | tuple)
+    return not issubclass(type(rows.features[0]), SEVERAL)
+
+
+def are_bare(batch: Iterable[Rows]) -> bool:
+    """Say whether any of many are."""
+    # Of thousands of rows there are a few types.
+    return not all(issubclass(kind, SEVERAL) for kind in {type(one.features[0]) for one in batch})
 
 
 def is_secret(column: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from itertools import chain, compress
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, compress, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -18,9 +18,8 @@ ABSENT = object()
 # A row of more numbers than this is an image or an embedding.
 MOST_POSITIONS = 256
 VECTOR = "vector"
-# Of rows without a prediction, and whether rows have one.
+# Of a row without a prediction.
 NOTHING: Records = [{}]
-YES, NO = [True], [False]
 
 
 def tabulate(
@@ -60,16 +59,17 @@ def tabulate(
     batch, at = list(compress(batch, captured)), list(compress(at, captured))
     requests = [len(rows.features) for rows in batch]
     table = Table(rows=sum(requests), requests=requests, at=at)
-    inputs: list[Any] = []
-    found: list[Any] = []
     shared = _shared_names(batch, features)
-    for rows, count in zip(batch, requests, strict=True):
-        inputs += rows.features if shared is not None else _unnamed(rows)
-        found += NOTHING * count if rows.predictions is None else rows.predictions
-        table.predicted += (YES if rows.predictions is not None else NO) * count
+    inputs = _joined([rows.features if shared else _unnamed(rows) for rows in batch])
+    has_answer = [rows.predictions is not None for rows in batch]
+    table.predicted = _joined(map(repeat, has_answer, requests))
     if inputs:
+        found = _joined(
+            NOTHING * count if rows.predictions is None else rows.predictions
+            for rows, count in zip(batch, requests, strict=True)
+        )
         answers = _answers(found, _only(predictions, vectors), predictions or ())
-        if shared is not None:
+        if shared:
             requested: _Records | _Positions = _Positions(inputs, shared)
         else:
             inputs = _wrapped(inputs, _only(features, vectors))
@@ -78,6 +78,10 @@ def tabulate(
         _add_outputs(table, requested, answers, features, predictions)
         _add_beside(table, requested, answers, beside)
     return table
+
+
+def _joined(parts: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))
 
 
 def _shared_names(batch: Sequence[Rows], features: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -102,7 +102,7 @@ def _leave_out_unrelated(
     for i, (rows, exchange) in enumerate(zip(batch, exchanges, strict=True)):
         if watch is None or rows.skipped is not None:
             continue
-        path = exchange.route or exchange.path
+        path = exchange.endpoint
         if path not in related and not is_about(rows, watch.features, watch.vectors):
             batch[i] = Rows(skipped=UNRELATED)
         else:

@@ -237,6 +237,8 @@ class Detector:
     def _calm(self, state: State, segment: Floats, rows: Floats) -> Floats:
         """Add up, for changed channels, how much more their rows look like the baseline (CUSUM)."""
         ch = self.channels
+        if not state.changed.any():  # nearly always
+            return np.zeros(len(state.changed))
         share = ch.baseline / ch.total(ch.baseline)[ch.of]
         drift = np.maximum(segment - rows, 0) + evidence.LEARNER * share
         relief = evidence.log_urn(ch, rows, state.urn) - evidence.log_urn(ch, rows, drift)

@@ -57,9 +57,10 @@ def no_bets(channels: int, cells: int) -> Bets:
 
 
 def log_urn(channels: Channels, rows: Floats, urn: Floats) -> Floats:
-    """Give the log-probability of drawing `rows` (..., cells), in one given order, from Polya urns.
+    """Give the log-probability of drawing `rows` (cells,), in one given order, from Polya urns.
 
-    Returns (..., channels).  Each urn holds `urn`, and gets back two balls for each one drawn.
+    `urn` (..., cells) gives (..., channels).  Each urn holds `urn`, and gets back two balls for
+    each one drawn.
     """
     drawn = channels.total(gammaln(urn + rows) - gammaln(urn))
     held = channels.total(urn)
@@ -84,8 +85,9 @@ def log_e_values(channels: Channels, rows: Floats, urn: Floats, learned: Floats)
     share = urn / channels.total(urn)[channels.of]
     scale = np.log(channels.total(share * np.exp(channels.tilts)))
     tilted = channels.total(rows * (np.log(share) + channels.tilts)) - channels.total(rows) * scale
-    learner = log_urn(channels, rows, LEARNER * share + learned)
-    return np.vstack([tilted, learner]) - log_urn(channels, rows, urn)
+    learner, unchanged = log_urn(channels, rows, np.stack([LEARNER * share + learned, urn]))
+    gain: Floats = np.vstack([tilted, learner]) - unchanged
+    return gain
 
 
 def play(channels: Channels, bets: Bets, rows: Floats, urn: Floats, number: int) -> Bets:

@@ -122,7 +122,7 @@ class Counter:
             at = np.repeat(table.at, table.requests).tolist() if table.at else None
             parts = descriptor.describe(column, at)
             if not descriptor.is_nested:
-                placed.values[name] = [_scalar(value) for value in column]
+                placed.values[name] = _scalars(column)
         for i in self._of_column[name]:
             signal = self._signals[i]
             part = parts[signal.part]
@@ -236,8 +236,13 @@ def bounded(x: Floats) -> Floats:
     return clipped
 
 
+def _scalars(column: list[Any]) -> list[Any]:
+    """Keep values as they came, a long text in part, and nothing of what is nested."""
+    are_numbers = {int, float, bool, type(None)}.issuperset(map(type, column))
+    return column if are_numbers else list(map(_scalar, column))
+
+
 def _scalar(value: Any) -> Any:
-    """Keep a value as it came, a long text in part, and nothing of what is nested."""
     if isinstance(value, date):
         return value.isoformat()
     return value if isinstance(value, int | float) else level(value, LONGEST_KEPT)

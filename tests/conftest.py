@@ -1,5 +1,11 @@
+import signal
+
 import pytest
 from hypothesis import settings
+
+# What a shell sends to the background is deaf to Ctrl-C, and so would be the servers of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is shared may sleep for longer than any example takes.
 settings.register_profile("shared", deadline=None)

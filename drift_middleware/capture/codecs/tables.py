@@ -64,6 +64,9 @@ def _numbers(text: str) -> list[list[Any]] | None:
     """Read lines of numbers and gaps as JSON, in a fifth of the time; None if they are not."""
     if text.count(",") > MOST_NUMBERS:
         raise SkipError(Reason.TOO_MANY)
+    first, _, _ = text.lstrip().partition("\n")
+    if not all(map(_is_number, filter(str.strip, first.split(",")))):
+        return None  # such as `498-7`
     lines = ",".join(f"[{line}]" for line in text.splitlines() if line.strip())
     if ",," in lines or "[," in lines or ",]" in lines:
         lines = lines.replace("[,", "[null,").replace(",]", ",null]")
@@ -129,19 +132,25 @@ def _values(cells: Sequence[str], known: dict[str, Any]) -> list[Any]:
 
     `known` remembers what cells are: one is looked at once, however many rows have it.
     """
+    if not cells[0] or _is_number(cells[0]):
+        found = _numbers_and_gaps(cells)
+        if found is not None:
+            return found
     distinct = {*cells}
     if _FIRST.isdisjoint({cell[:1] for cell in distinct}):  # texts
         return [cell or None for cell in cells]
-    if not cells[0] or _is_number(cells[0]):
-        try:
-            found: list[Any] = fast_json(f"[{','.join([cell or 'null' for cell in cells])}]")
-        except REFUSED:
-            found = []
-        # As many as there are cells: one that was quoted may have had a comma.
-        if len(found) == len(cells) and kinds(found) <= NUMBERS_AND_GAPS:
-            return found
     known |= {cell: _value(cell) for cell in distinct - known.keys()}
     return list(map(known.__getitem__, cells))
+
+
+def _numbers_and_gaps(cells: Sequence[str]) -> list[Any] | None:
+    """Read a column of numbers as JSON; None if it is not one."""
+    try:
+        found: list[Any] = fast_json(f"[{','.join([cell or 'null' for cell in cells])}]")
+    except REFUSED:
+        return None
+    # As many as there are cells: one that was quoted may have had a comma.
+    return found if len(found) == len(cells) and kinds(found) <= NUMBERS_AND_GAPS else None
 
 
 def _value(cell: str) -> Any:

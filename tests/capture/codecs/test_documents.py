@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from drift_middleware.capture.bodies import Lines
 from drift_middleware.capture.codecs import decode
 from drift_middleware.capture.reasons import Reason, SkipError
+from drift_middleware.capture.records import MOST_ROWS
 
 LINES = [(b"content-type", b"application/jsonlines")]
 MSGPACK = [(b"content-type", b"application/msgpack")]
@@ -32,6 +33,19 @@ def test_json_lines_come_back(values):
     found = decode(body, LINES)
     assert type(found) is Lines
     assert repr(found) == repr(values)
+
+
+@pytest.mark.parametrize("key", [None, "instances"])
+@pytest.mark.parametrize("row", [[], [1], {}, {"a": 1}, [0] * 20], ids=str)
+def test_msgpack_of_too_many_rows_is_refused_and_of_as_many_values_is_not(key, row):
+    def wrap(rows):
+        return rows if key is None else {"a": 1, key: rows}
+
+    with pytest.raises(SkipError) as caught:
+        decode(msgspec.msgpack.encode(wrap([row] * (MOST_ROWS + 1))), MSGPACK)
+    assert caught.value.reason is Reason.TOO_MANY
+    for fine in (wrap([row] * 9), wrap([1.5] * (MOST_ROWS + 1)), wrap(["x" * MOST_ROWS])):
+        assert decode(msgspec.msgpack.encode(fine), MSGPACK) == fine
 
 
 @given(objects)

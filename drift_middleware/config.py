@@ -105,6 +105,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "a longer body is counted, not parsed"
     max_queue_bytes: Positive = 64 << 20
     "bodies waiting to be read; beyond it exchanges are dropped and counted"
+    max_per_second: Annotated[float, Meta(gt=0)] | None = None
+    "exchanges that are read a second, in each process: of more, a random sample; None: all"
     enabled: bool = True
     "the kill switch"
 

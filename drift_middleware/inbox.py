@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from random import random
 from typing import TYPE_CHECKING, Any
 
 from drift_middleware.schemas import Exchange, Rows
@@ -13,6 +14,8 @@ from drift_middleware.tee import Item, Seen, see, template
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
 
+PACE_SECONDS = 1.0
+"how often it is seen how many exchanges come"
 PATIENCE = 10
 "rounds without any traffic, after which the reader sleeps until it is woken"
 OVERHEAD = 3000
@@ -28,10 +31,20 @@ class Inbox:
         Past it the newest item is dropped and counted.
     rouse
         Called when there is something for a reader that sleeps, or was never started.
+    max_per_second
+        Of more exchanges than this, a random sample is queued.
     """
 
-    def __init__(self, max_bytes: int, rouse: Callable[[], None]) -> None:
+    def __init__(
+        self, max_bytes: int, rouse: Callable[[], None], max_per_second: float | None = None
+    ) -> None:
         self.dropped = 0
+        self.sampled_out = 0
+        "left out at random"
+        self._max_per_second = max_per_second
+        self._share = 1.0
+        self._came_before, self._paced_at = 0, 0.0
+        self._taken = 0
         self._rouse = rouse
         self._max_bytes = max_bytes
         self._items: deque[Item] = deque()
@@ -87,6 +100,28 @@ class Inbox:
         if self._is_idle:
             self._wake_up()
 
+    def _see_some(self, *seen: Any) -> None:
+        """Do as `see`, for a share of the exchanges: whichever they are."""
+        if random() < self._share:  # noqa: S311  # no secret
+            Inbox.see(self, *seen)
+        else:
+            self.sampled_out += 1
+
+    def pace(self, now: float) -> None:
+        """Set the share of exchanges that is queued, by how many came of late."""
+        seconds = now - self._paced_at
+        if self._max_per_second is None or seconds < PACE_SECONDS:
+            return
+        came = self._taken + len(self._items) + self.dropped + self.sampled_out
+        rate = (came - self._came_before) / seconds
+        self._came_before, self._paced_at = came, now
+        self._share = min(self._max_per_second / rate, 1.0) if rate else 1.0
+        # In place of a test in every request, where all are queued.
+        if self._share < 1.0:
+            self.see = self._see_some  # type: ignore[assignment]
+        else:
+            self.__dict__.pop("see", None)
+
     def put(self, rows: Rows) -> None:
         """Queue what is rows already, or the reason why there are none, or count it dropped."""
         if self._bytes + OVERHEAD > self._max_bytes:
@@ -116,6 +151,7 @@ class Inbox:
             self._number_noted -= limit
         self._was_taken |= bool(items)
         taken = [items.popleft() for _ in range(min(limit, len(items)))]
+        self._taken += len(taken)
         if items:
             self._bytes -= OVERHEAD * len(taken)
             self._bytes -= sum(item.size for item in taken if not isinstance(item, Rows))

@@ -253,7 +253,8 @@ class Monitor(Control):
 
     def _begin(self) -> None:
         """Set up all that belongs to one process."""
-        self.inbox = Inbox(self.config.max_queue_bytes, self._start)
+        config = self.config
+        self.inbox = Inbox(config.max_queue_bytes, self._start, config.max_per_second)
         self._starting = threading.Lock()
         self._writing = threading.RLock()
         self._rounds = threading.Condition()
@@ -261,7 +262,7 @@ class Monitor(Control):
         self._thread: threading.Thread | None = None
         self._is_running = False
         self._asked = self._answered = 0
-        self._dropped = self._said = 0
+        self._dropped = self._said = self._sampled_out = 0
         self._say_at = 0.0
         self._writer = Writer(self._degrade)
         self._reason: str | None = None
@@ -399,6 +400,11 @@ class Monitor(Control):
             self._dropped += new
             self._writer.counters["dropped"] += new
         self._say_dropped()
+        new = inbox.sampled_out - self._sampled_out
+        if new:
+            self._sampled_out += new
+            self._writer.counters["sampled_out"] += new
+        inbox.pace(time.monotonic())
 
     def _say_dropped(self) -> None:
         """Say how much was dropped since that was last said, if it was not said just now."""

@@ -27,7 +27,7 @@ from drift_middleware.schemas import (
 from drift_middleware.watch import SKIPPED, Progress, View
 
 _REPORTED: WeakKeyDictionary[State, tuple[Any, list[SignalReport]]] = WeakKeyDictionary()
-COUNTED = ("requests", "rows", "unaligned", "dropped", "errors")
+COUNTED = ("requests", "rows", "unaligned", "dropped", "sampled_out", "errors")
 
 
 def overview(

@@ -364,8 +364,10 @@ class CaptureReport(Struct, kw_only=True):
     unaligned: int = 0
     dropped: int = 0
     "exchanges for which there was no room"
+    sampled_out: int = 0
+    "exchanges that were left out at random, as `max_per_second` wants it"
     sampled: float = 1.0
-    "share of exchanges that were not dropped, of those since the last check but one"
+    "share of exchanges that were neither, of those since the last check but one"
     errors: int = 0
     lag_seconds: float = 0.0
     queued: int = 0

@@ -91,7 +91,7 @@ class Progress(Struct):
     since: str | None = None
     "when the severity became what it is"
     seen: list[tuple[int, int]] = []
-    "exchanges that had been read, and dropped, at the last two checks"
+    "exchanges that had been read, and that had not, at the last two checks"
     alarms: dict[str, Alarm] = {}
     "what people were last told of all traffic (`''`) and of segments, while it is grave"
 
@@ -101,14 +101,14 @@ class Progress(Struct):
             self.captured.setdefault(JOINT, "feature")
 
     def note_seen(self, counters: Mapping[str, int]) -> None:
-        """Remember what was read and dropped by now, at a check."""
+        """Remember what was read by now and what was not, at a check."""
         self.seen = [*self.seen[-1:], _seen(counters)]
 
     def sampled(self, counters: Mapping[str, int]) -> float:
-        """Return the share of exchanges that were not dropped since the last check but one."""
+        """Return the share of exchanges that were read, of those since the last check but one."""
         now, then = _seen(counters), self.seen[0] if self.seen else (0, 0)
-        read, dropped = now[0] - then[0], now[1] - then[1]
-        return read / (read + dropped) if dropped > 0 else 1.0
+        read, unread = now[0] - then[0], now[1] - then[1]
+        return read / (read + unread) if unread > 0 else 1.0
 
     def watched(self) -> tuple[str, str, dict[str, Role]]:
         """Return what decides what is watched, and since when."""
@@ -118,9 +118,10 @@ class Progress(Struct):
 
 
 def _seen(counters: Mapping[str, int]) -> tuple[int, int]:
-    """Return the exchanges that were read, with rows or without, and those that were dropped."""
+    """Return the exchanges that were read, with rows or without, and those that were not."""
     skipped = sum(number for name, number in counters.items() if name.startswith(SKIPPED))
-    return counters.get("requests", 0) + skipped, counters.get("dropped", 0)
+    unread = counters.get("dropped", 0) + counters.get("sampled_out", 0)
+    return counters.get("requests", 0) + skipped, unread
 
 
 class Watch:

@@ -42,6 +42,7 @@ DEFAULTS = {
     "alert_repeat_hours": 24.0,
     "max_body_bytes": 1_048_576,
     "max_queue_bytes": 67_108_864,
+    "max_per_second": None,
     "enabled": True,
 }
 THRESHOLDS = {"low": 0.01, "medium": 0.2, "high": 0.3}

@@ -1,6 +1,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ ROOM = 1 << 40
 START = {"status": 200, "headers": []}
 
 
-def inbox(max_bytes=ROOM, rouse=lambda: None):
-    return Inbox(max_bytes, rouse)
+def inbox(max_bytes=ROOM, rouse=lambda: None, max_per_second=None):
+    return Inbox(max_bytes, rouse, max_per_second)
 
 
 def put(box, size=0, name=""):
@@ -88,6 +89,48 @@ def test_it_never_holds_more_than_its_bytes_and_loses_nothing_uncounted(steps, m
         assert sum(held) <= max_bytes
     assert len(box.take(99, 0.0)) == len(held)
     assert taken + len(held) + box.dropped == put_in
+
+
+def come(box, number, seconds, at):
+    """Let so many come in some seconds, read every tenth of one; say which were queued."""
+    kept = []
+    for tenth in range(seconds * 10):
+        for i in range(number // (seconds * 10)):
+            put(box, name=f"{tenth}-{i}")
+        now = at + (tenth + 1) / 10
+        box.pace(now)
+        kept += names(box.take(number, now))
+    return kept
+
+
+def test_of_more_than_so_many_a_second_a_random_sample_is_queued():
+    box = inbox(max_per_second=100)
+    box.pace(100.0)
+    first = come(box, 2000, 1, 100.0)
+    assert len(first) == 2000, "nobody knew that there would be so many"
+    kept = come(box, 20_000, 10, 101.0)
+    assert len(kept) == pytest.approx(1000, abs=150)  # five standard deviations
+    assert len(kept) + box.sampled_out == 20_000
+    assert box.dropped == 0
+    # Of all places in a second alike, not the first ones of each.
+    assert np.mean([int(name.split("-")[1]) for name in kept]) == pytest.approx(99.5, abs=10)
+
+
+def test_as_many_as_are_allowed_are_queued_all_and_so_they_are_again_after_a_rush():
+    box = inbox(max_per_second=100)
+    box.pace(100.0)
+    come(box, 2000, 1, 100.0)
+    come(box, 2000, 1, 101.0)
+    come(box, 100, 1, 102.0)  # the last second that is judged by the rush
+    before = box.sampled_out
+    assert len(come(box, 500, 5, 103.0)) == 500
+    assert box.sampled_out == before > 1500
+
+
+def test_all_is_queued_where_nobody_says_how_many_are_too_many():
+    box = inbox()
+    assert len(come(box, 5000, 1, 100.0)) == 5000
+    assert box.sampled_out == 0
 
 
 def test_the_lag_is_the_time_since_it_was_last_found_empty():

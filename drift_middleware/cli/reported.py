@@ -130,9 +130,9 @@ class Reported(NamedTuple):
         skipped = report.capture.skipped.items()
         if skipped:
             facts += [f"not captured: {', '.join(f'{why} {n:,}' for why, n in skipped)}"]
-        for name in ("unaligned", "dropped", "errors"):
+        for name in ("unaligned", "dropped", "sampled_out", "errors"):
             count = getattr(report.capture, name)
-            facts += [f"{name}: {count:,}"] if count else []
+            facts += [f"{name.replace('_', ' ')}: {count:,}"] if count else []
         if report.baseline:
             known = report.baseline
             facts += [

@@ -156,6 +156,8 @@ class Counter:
     def _is_kept(self, signal: Signal) -> bool:
         """Say whether the values of a signal are kept: a column's own, or parts of what is not."""
         descriptor = self._descriptors.get(signal.column)
+        if signal.column == JOINT:
+            return False
         return not signal.part or (descriptor is not None and descriptor.is_nested)
 
     def _is_joined(self, signal: Signal) -> bool:

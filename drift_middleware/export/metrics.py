@@ -122,10 +122,11 @@ def _capture(report: Report) -> Iterator[Metric]:
         ("rows", "Captured rows", seen.rows),
         ("unaligned", "Requests whose predictions did not match their rows", seen.unaligned),
         ("dropped", "Requests dropped for want of room", seen.dropped),
+        ("sampled_out", "Requests left out of the sample", seen.sampled_out),
         ("errors", "Errors of the middleware itself", seen.errors),
     ):
         yield _one(name, text, count, kind="counter")
-    text = "Share of requests that were not dropped, since the last check but one"
+    text = "Share of requests that were read, since the last check but one"
     yield _one("sampled", text, seen.sampled, unit="ratio")
     skipped = [Sample({"reason": why}, count) for why, count in seen.skipped.items()]
     yield Metric("skipped", "counter", "", "Requests without rows, by reason", skipped)

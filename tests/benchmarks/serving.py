@@ -63,10 +63,15 @@ def nothing():
     app.add_middleware(Nothing)
 
 
-def ours():
+def ours(**options):
     from drift_middleware import DriftMiddleware
 
-    app.add_middleware(DriftMiddleware, baseline=baseline(), buffer=os.environ["BUFFER"])
+    buffer = os.environ["BUFFER"]
+    app.add_middleware(DriftMiddleware, baseline=baseline(), buffer=buffer, **options)
+
+
+def sampled():
+    ours(max_per_second=200)
 
 
 def base():
@@ -109,6 +114,7 @@ NAMES = {
     "bare": "no middleware",
     "nothing": "does nothing",
     "ours": "drift_middleware",
+    "sampled": "the same, max_per_second=200",
     "base": "BaseHTTPMiddleware that does nothing",
     "opentelemetry": "OpenTelemetry's ASGI middleware",
     "prometheus": "prometheus-fastapi-instrumentator",

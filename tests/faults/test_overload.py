@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.load import send
 from tests.faults.serving import serving
+from tests.markup import Reader
 
 MEGABYTE = 1 << 20
 QUEUE = 2 * MEGABYTE
@@ -51,6 +52,28 @@ def test_overload(tmp_path, record_property):
         "figures",
         f"{100 + REQUESTS:,} answered: {seen['requests']:,} read, {seen['dropped']:,} dropped and"
         f" counted; `sampled` {seen['sampled']:.2f}; memory {grown:+.0f} MB",
+    )
+
+
+def test_sampling(tmp_path, record_property):
+    """Of more than so many a second a sample is read, and nobody is told of an overload."""
+    with serving(tmp_path / "app", max_per_second=100, check_every=100) as server:
+        answered = 0
+        while server.report()["capture"]["sampled_out"] < 2000:
+            answered += 500
+            send(server.port, numbers(500))
+            assert answered < 100_000, "no sample is made"
+        said = server.wait_for(lambda said: said["capture"]["queued"] == 0)
+        seen, page = said["capture"], server.page()
+        assert seen["requests"] + seen["sampled_out"] == answered
+        assert (seen["dropped"], said["status"]) == (0, "watching")
+        assert 0 < seen["sampled"] < 1
+        assert "were read, chosen at random, as max_per_second wants it." in Reader(page).text
+        assert server.query("SELECT sum(requests) FROM checks")[0][0] <= seen["requests"]
+        assert "dropped" not in server.log()
+    record_property(
+        "figures",
+        f"{answered:,} answered: {seen['requests']:,} read, {seen['sampled_out']:,} sampled out",
     )
 
 

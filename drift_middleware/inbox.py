@@ -14,8 +14,6 @@ from drift_middleware.tee import Item, Seen, see, template
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
 
-PACE_SECONDS = 1.0
-"how often it is seen how many exchanges come"
 PATIENCE = 10
 "rounds without any traffic, after which the reader sleeps until it is woken"
 OVERHEAD = 3000
@@ -43,7 +41,7 @@ class Inbox:
         "left out at random"
         self._max_per_second = max_per_second
         self._share = 1.0
-        self._came_before, self._paced_at = 0, 0.0
+        self._marks: list[tuple[float, int]] = []  # moments, and how many had come by then
         self._taken = 0
         self._rouse = rouse
         self._max_bytes = max_bytes
@@ -108,13 +106,15 @@ class Inbox:
             self.sampled_out += 1
 
     def pace(self, now: float) -> None:
-        """Set the share of exchanges that is queued, by how many came of late."""
-        seconds = now - self._paced_at
-        if self._max_per_second is None or seconds < PACE_SECONDS:
+        """Set the share of exchanges that is queued, by how many came in the last second."""
+        if self._max_per_second is None:
             return
-        came = self._taken + len(self._items) + self.dropped + self.sampled_out
-        rate = (came - self._came_before) / seconds
-        self._came_before, self._paced_at = came, now
+        marks, came = self._marks, self._taken + len(self._items) + self.dropped + self.sampled_out
+        marks.append((now, came))
+        while marks[1:] and marks[1][0] <= now - 1.0:
+            del marks[0]
+        since, before = marks[0]
+        rate = (came - before) / max(now - since, 1.0)
         self._share = min(self._max_per_second / rate, 1.0) if rate else 1.0
         # In place of a test in every request, where all are queued.
         if self._share < 1.0:

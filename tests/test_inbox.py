@@ -107,10 +107,10 @@ def test_of_more_than_so_many_a_second_a_random_sample_is_queued():
     box = inbox(max_per_second=100)
     box.pace(100.0)
     first = come(box, 2000, 1, 100.0)
-    assert len(first) == 2000, "nobody knew that there would be so many"
+    assert 300 < len(first) < 900, "within a second it is known how many there are"
     kept = come(box, 20_000, 10, 101.0)
     assert len(kept) == pytest.approx(1000, abs=150)  # five standard deviations
-    assert len(kept) + box.sampled_out == 20_000
+    assert len(first) + len(kept) + box.sampled_out == 22_000
     assert box.dropped == 0
     # Of all places in a second alike, not the first ones of each.
     assert np.mean([int(name.split("-")[1]) for name in kept]) == pytest.approx(99.5, abs=10)
@@ -120,11 +120,10 @@ def test_as_many_as_are_allowed_are_queued_all_and_so_they_are_again_after_a_rus
     box = inbox(max_per_second=100)
     box.pace(100.0)
     come(box, 2000, 1, 100.0)
-    come(box, 2000, 1, 101.0)
-    come(box, 100, 1, 102.0)  # the last second that is judged by the rush
+    come(box, 100, 1, 101.0)  # the last second that is judged by the rush
     before = box.sampled_out
     assert len(come(box, 500, 5, 103.0)) == 500
-    assert box.sampled_out == before > 1500
+    assert box.sampled_out == before > 1000
 
 
 def test_all_is_queued_where_nobody_says_how_many_are_too_many():

@@ -74,6 +74,9 @@ class Counter:
         for i, signal in enumerate(signals):
             self._of_column.setdefault(signal.column, []).append(i)
         self._levels = [_lookup(signal.cells) for signal in signals]
+        self._kept = dict.fromkeys(
+            signal.name if self._is_kept(signal) else signal.column for signal in signals
+        )
         self._ranks = Ranks([signal.cells for signal in signals])
         self._known = [
             np.array(cells.values if cells.ordered else (), float)
@@ -110,7 +113,8 @@ class Counter:
             outputs = np.array([signal.role == "prediction" for signal in self._signals])
             unpredicted = ~np.array(table.predicted, bool)
             places[np.ix_(outputs, unpredicted)] = self.layout.size
-        return placed
+        values = {name: placed.values[name] for name in self._kept if name in placed.values}
+        return placed._replace(values=values)
 
     def _place_column(
         self, placed: Placed, name: str, column: list[Any], table: Table

@@ -53,7 +53,7 @@ class Flat:
             return None
         try:
             return cls(tuple(row))
-        except (ValueError, UnicodeError):  # a name that no decoder takes, such as one with a NUL
+        except ValueError:  # a name that no decoder takes, such as one with a NUL
             return None
 
     def read(self, exchange: Exchange) -> Rows | None:

@@ -9,7 +9,7 @@ from random import random
 from typing import TYPE_CHECKING, Any
 
 from drift_middleware.schemas import Exchange, Rows
-from drift_middleware.tee import Item, Seen, see, template
+from drift_middleware.tee import Item, Seen, seen, template
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
@@ -85,7 +85,7 @@ class Inbox:
         except (KeyError, TypeError):  # in pieces, without a body, or not read at all
             pass
         if item is None:
-            item = see(scope, path, route, asked, start, answer)
+            item = seen(scope, path, route, asked, start, answer)
             size = item.size + OVERHEAD
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
@@ -98,10 +98,10 @@ class Inbox:
         if self._is_idle:
             self._wake_up()
 
-    def _see_some(self, *seen: Any) -> None:
+    def _see_some(self, *of_exchange: Any) -> None:
         """Do as `see`, for a share of the exchanges: whichever they are."""
         if random() < self._share:  # noqa: S311  # no secret
-            Inbox.see(self, *seen)
+            Inbox.see(self, *of_exchange)
         else:
             self.sampled_out += 1
 

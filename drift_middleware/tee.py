@@ -95,7 +95,7 @@ Item = Exchange | Seen | Rows
 "what waits in the inbox"
 
 
-def see(
+def seen(
     scope: Scope, path: str, route: str | None, asked: Any, start: Message, answer: Any
 ) -> Seen:
     """Keep what was seen of an exchange; `route` is the template, None if nobody looked yet."""

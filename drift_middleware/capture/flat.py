@@ -20,6 +20,8 @@ from drift_middleware.capture.records import BINARY, CONTAINERS, MOST_COLUMNS, M
 from drift_middleware.schemas import Exchange, Rows
 
 RECORD = "record"
+MOST_KNOWN = 100
+"records of different names; a decoder of 500 names takes 200 KB"
 Scalar = int | float | str | bool | None
 
 
@@ -69,3 +71,19 @@ class Flat:
         except (*REFUSED, SkipError):
             return None
         return Rows([row], predictions, RECORD, None, unaligned, self.names)
+
+
+class Flats:
+    """The records that some endpoint is known for, each once and never too many."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Flat] = {}
+
+    def of(self, row: Any) -> Flat | None:
+        """Know a record by one that was read, if there is room; see `Flat.of`."""
+        names = tuple(row) if type(row) is dict else ()
+        if names not in self._known and len(self._known) < MOST_KNOWN:
+            flat = Flat.of(row)
+            if flat is not None:
+                self._known[names] = flat
+        return self._known.get(names)

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from drift_middleware.capture.endpoints import Described, described
 from drift_middleware.capture.extractors import EXTRACTORS, Extract, extracted
-from drift_middleware.capture.flat import RECORD, Flat
+from drift_middleware.capture.flat import RECORD, Flat, Flats
 from drift_middleware.capture.formats import FORMATS
 from drift_middleware.capture.mapping import detected
 from drift_middleware.capture.outputs import flatten
@@ -70,7 +70,7 @@ class Known(Struct):
             self.unaligned += rows.unaligned
         return rows
 
-    def note(self, rows: Rows) -> None:
+    def note(self, rows: Rows, flats: Flats) -> None:
         """Learn from what was read."""
         self.requests += 1
         if rows.skipped is not None:
@@ -82,7 +82,7 @@ class Known(Struct):
         if self.agreed < PINNED_AFTER or rows.format != self.format:
             self._agree(rows)
         if self.agreed == PINNED_AFTER:
-            self._know_record(rows)
+            self._know_record(rows, flats)
 
     def _agree(self, rows: Rows) -> None:
         if rows.format != self.format:
@@ -93,13 +93,13 @@ class Known(Struct):
         self.is_tried_first = self.agreed == PINNED_AFTER and self.format in TRIED_FIRST
         self._note_names(rows)
 
-    def _know_record(self, rows: Rows) -> None:
+    def _know_record(self, rows: Rows, flats: Flats) -> None:
         """Know the record that is always asked by one of them, or by one after many others."""
         self.misfits += 1
         if self.misfits >= self.patience:
             # A decoder costs a hundred exchanges: where records differ, make few.
             self.misfits, self.patience = 0, 2 * self.patience
-            self.flat = Flat.of(rows.features[0]) if rows.format == RECORD else None
+            self.flat = flats.of(rows.features[0]) if rows.format == RECORD else None
 
     def _note_names(self, rows: Rows) -> None:
         first = rows.features[0]
@@ -155,6 +155,7 @@ class Reader:
         self._extractors = EXTRACTORS if extractors is None else extractors
         self._known: dict[tuple[str, bytes], Known] = {}
         self._others = Known(OTHERS, OTHERS)
+        self._flats = Flats()
         self._of_path: dict[tuple[str, str], tuple[Described | None, Mapping[str, str]]] = {}
 
     def read(self, exchange: Exchange) -> Rows:
@@ -174,7 +175,7 @@ class Reader:
             else:
                 asked = self._asked(exchange) if self._extractors else None
                 rows = asked if asked is not None else detected(exchange, self.columns, first)
-            known.note(rows)
+            known.note(rows, self._flats)
         except Exception:  # noqa: BLE001 - headers too are anybody's
             return Rows(skipped=Reason.UNREADABLE.value)
         return rows

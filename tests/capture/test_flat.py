@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift_middleware.capture import read, tabulate
-from drift_middleware.capture.flat import Flat
+from drift_middleware.capture.flat import MOST_KNOWN, Flat, Flats
 from drift_middleware.capture.formats import KEYS
 from drift_middleware.capture.reader import PINNED_AFTER, Reader
 from drift_middleware.capture.records import MOST_ROWS
@@ -173,6 +173,17 @@ def test_clients_that_send_other_names_each_time_cost_few_decoders(monkeypatch):
     for i in range(10_000):
         reader.read(asked({"a": 1, f"b{i}": 2}))
     assert 5 < len(made) <= 11
+
+
+def test_endpoints_that_are_asked_alike_share_a_decoder_and_no_endpoint_makes_too_many():
+    flats = Flats()
+    first = flats.of(RECORD)
+    assert flats.of(dict(RECORD)) is first is not None
+    for i in range(MOST_KNOWN):
+        flats.of({"a": 1, f"b{i}": 2})
+    assert flats.of({"a": 1, "one more": 2}) is None
+    assert flats.of(RECORD) is first
+    assert flats.of([1, 2]) is None
 
 
 # Its rows, laid in columns.

@@ -12,6 +12,7 @@ from drift_middleware.drift.detector import Verdict
 from drift_middleware.drift.joint import PairMoved
 from drift_middleware.drift.report import severity
 from drift_middleware.drift.state import State
+from drift_middleware.drift.tally import JOINT
 from drift_middleware.schemas import SEVERITIES, Role, SegmentCheck, Severity, Tally
 from drift_middleware.watch import Watch
 
@@ -29,7 +30,7 @@ class Judgement(NamedTuple):
     moved: dict[str, Severity]
     "the signals that are above none"
     moved_pair: PairMoved | None
-    "the columns whose dependence moved most, where there is a joint signal"
+    "the columns whose dependence moved most, where the joint signal has changed"
 
     @property
     def severity(self) -> Severity:
@@ -56,8 +57,13 @@ def judge(
         data=data,
         prediction=prediction,
         moved={name: level for name, level in levels.items() if level != "none"},
-        moved_pair=None if joint is None else joint.most_moved(_pairs(tallies, size)),
+        moved_pair=joint.most_moved(_pairs(tallies, size)) if joint and _asks(verdicts) else None,
     )
+
+
+def _asks(verdicts: Iterable[Verdict]) -> bool:
+    """Say whether anybody would ask for a pair: the joint signal has changed."""
+    return any(verdict.name == JOINT and verdict.worst.changed for verdict in verdicts)
 
 
 def _pairs(tallies: Iterable[Tally], size: int) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ class Progress(Struct):
     predicted: int = 0
     "rows with a prediction since then"
     moved_pair: PairMoved | None = None
-    "the columns whose dependence had changed most at the last check"
+    "the columns whose dependence had changed most at the last check, if the joint signal had"
     segments: list[str] = []
     "those that are watched, where the baseline has none of its own"
     segment_rows: dict[str, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import signal
 import socket
 import tempfile
 import threading
@@ -72,7 +73,8 @@ def demo(*, port: int | None, seconds: float | None, as_json: bool) -> None:
                 page = f"http://{HOST}:{client.port}/_drift"
                 told = INTRODUCTION.format(page=page, quiet=QUIET_CHECKS, every=CHECK_EVERY)
                 click.echo(f"{told}\n{HEADER}")
-            _send(client, end, as_json=as_json)
+            with _interrupted() as stopped:
+                _send(client, end, stopped, as_json=as_json)
     except KeyboardInterrupt:  # how it is to end
         return
 
@@ -143,7 +145,21 @@ def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
         time.sleep(0.02)
 
 
-def _send(client: HTTPConnection, end: float, *, as_json: bool) -> None:
+@contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """Note Ctrl-C in place of raising: an exception that comes in a finalizer is lost."""
+    stopped = threading.Event()
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # somebody else's
+        yield stopped
+        return
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _send(client: HTTPConnection, end: float, stopped: threading.Event, *, as_json: bool) -> None:
     """Send deliveries, and print each check that they make."""
     import msgspec
 
@@ -160,7 +176,8 @@ def _send(client: HTTPConnection, end: float, *, as_json: bool) -> None:
             click.echo(line_of(check, as_json=as_json))
         if time.monotonic() >= end:
             return
-        time.sleep(max(began + sent / PER_SECOND - time.monotonic(), 0))
+        if stopped.wait(max(began + sent / PER_SECOND - time.monotonic(), 0)):
+            return
 
 
 def _ask(client: HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:

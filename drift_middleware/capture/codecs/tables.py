@@ -101,9 +101,9 @@ def _cells(text: str) -> list[list[str]]:
     if '"' in text:
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     else:
-        lines = [
-            line.split(",") for line in io.StringIO(text, newline=None).read().split("\n") if line
-        ]
+        if "\r" in text:
+            text = io.StringIO(text, newline=None).read()
+        lines = [line.split(",") for line in text.split("\n") if line]
     widths = set(map(len, lines))
     if len(widths) > 1:
         width = len(lines[0])
@@ -150,7 +150,10 @@ def _numbers_and_gaps(cells: Sequence[str]) -> list[Any] | None:
     except REFUSED:
         return None
     # As many as there are cells: one that was quoted may have had a comma.
-    return found if len(found) == len(cells) and kinds(found) <= NUMBERS_AND_GAPS else None
+    held = kinds(found)
+    if len(found) != len(cells) or not held <= NUMBERS_AND_GAPS:
+        return None
+    return None if type(None) in held and "null" in cells else found
 
 
 def _value(cell: str) -> Any:

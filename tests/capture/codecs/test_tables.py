@@ -3,7 +3,7 @@ import io
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from drift_middleware.capture.bodies import Grid
@@ -117,6 +117,8 @@ def test_a_malformed_table_is_refused(body):
     assert caught.value.reason == Reason.UNREADABLE
 
 
+@example([["1", "2", "3"], ["1", "null", "7"], ["4", "5", "null"]])
+@example([["1", "2", "null"]])
 @given(
     st.lists(st.lists(words | numbers.map(str), min_size=3, max_size=3), min_size=1, max_size=90)
 )

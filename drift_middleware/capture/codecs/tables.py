@@ -120,27 +120,29 @@ def _typed(lines: list[list[str]]) -> tuple[list[list[Any]], bool]:
     """
     known: dict[str, Any] = {"": None}
     if len(lines[0]) > len(lines):
-        rows = [_values(line, known) for line in lines]
-        return rows, any(not NUMBERS.isdisjoint(kinds(row)) for row in rows)
-    columns = [_values(cells, known) for cells in zip(*lines, strict=True)]
-    has_numbers = any(not NUMBERS.isdisjoint(kinds(column)) for column in columns)
-    return list(map(list, zip(*columns, strict=True))), has_numbers
+        rows, has_numbers = zip(*(_values(line, known) for line in lines), strict=True)
+        return list(rows), any(has_numbers)
+    found = (_values(cells, known) for cells in zip(*lines, strict=True))
+    columns, has_numbers = zip(*found, strict=True)
+    return list(map(list, zip(*columns, strict=True))), any(has_numbers)
 
 
-def _values(cells: Sequence[str], known: dict[str, Any]) -> list[Any]:
+def _values(cells: Sequence[str], known: dict[str, Any]) -> tuple[list[Any], bool]:
     """Turn the cells of a column into numbers, where they are, and empty ones into None.
 
-    `known` remembers what cells are: one is looked at once, however many rows have it.
+    `known` remembers what cells are: one is looked at once, however many rows have it.  Says too
+    whether any is a number.
     """
     if not cells[0] or _is_number(cells[0]):
-        found = _numbers_and_gaps(cells)
-        if found is not None:
-            return found
+        numbers = _numbers_and_gaps(cells)
+        if numbers is not None:
+            return numbers, any(cells)
     distinct = {*cells}
     if _FIRST.isdisjoint({cell[:1] for cell in distinct}):  # texts
-        return [cell or None for cell in cells]
+        return [cell or None for cell in cells], False
     known |= {cell: _value(cell) for cell in distinct - known.keys()}
-    return list(map(known.__getitem__, cells))
+    has_numbers = not NUMBERS.isdisjoint({type(known[cell]) for cell in distinct})
+    return list(map(known.__getitem__, cells)), has_numbers
 
 
 def _numbers_and_gaps(cells: Sequence[str]) -> list[Any] | None:

@@ -71,6 +71,7 @@ class DriftMiddleware:
             LOGGER.critical("not started", exc_info=True, extra={"event": "not started"})
             raise
         self._is_enabled = config.enabled
+        self._overhead = self.monitor.overhead
         self._routes = Routes(
             self.monitor,
             route=config.route,
@@ -94,8 +95,8 @@ class DriftMiddleware:
             await self._pass(scope, receive, send)
             return
         monitor, app = self.monitor, self.app
-        if monitor.overhead.is_wanted and scope["path"] in self._captured:
-            app, receive = monitor.overhead.measure(app, receive)
+        if self._overhead.is_wanted and scope["path"] in self._captured:
+            app, receive = self._overhead.measure(app, receive)
         try:
             scope["state"]["drift"] = monitor
         except KeyError:
@@ -105,9 +106,9 @@ class DriftMiddleware:
             expected, route = self._captured[path]
         except KeyError:
             expected, route = UNKNOWN
-        if expected < 0 and not self._is_captured(scope):
-            await self._stamp(scope, receive, send)
-            return
+            if not self._is_captured(scope):
+                await self._stamp(scope, receive, send)
+                return
 
         # Closures: an object for each request costs a tenth more, and so do variables that they
         # share, so that what does not change comes to them as a default.  A body is the one

@@ -135,6 +135,21 @@ def test_what_stands_in_the_way_is_said():
     assert "The history is gone." in text
 
 
+@pytest.mark.parametrize(
+    ("more", "is_alarm", "said"),
+    [
+        ({"dropped": 9}, True, "could be read. More came than there was room for."),
+        ({"sampled_out": 9}, False, "were read, chosen at random, as max_per_second wants it."),
+    ],
+    ids=["dropped", "sampled out"],
+)
+def test_a_sample_that_was_asked_for_is_said_and_is_no_alarm(more, is_alarm, said):
+    some = Report(status="watching", capture=CaptureReport(sampled=0.5, **more))
+    html = page.render_report(some)
+    assert ('class="alarm" aria-labelledby="sampled"' in html) is is_alarm
+    assert said in Reader(html).text
+
+
 def test_learning_says_how_far_it_is():
     read = Reader(page.render_report(STATUSES["learning"]))
     assert "812 of 2,000 rows" in read.text

@@ -21,7 +21,7 @@ REFUSED = (msgspec.DecodeError, ValueError)
 _fast_lines = msgspec.json.Decoder().decode_lines
 # An extension is bytes of somebody's own meaning.
 _fast_msgpack = msgspec.msgpack.Decoder(ext_hook=lambda _code, data: bytes(data)).decode
-_raw_msgpack = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+_raw_msgpack = msgspec.msgpack.Decoder(dict[Any, msgspec.Raw]).decode
 # https://github.com/msgpack/msgpack/blob/master/spec.md: a list of more than 65,535 begins with
 # this and the number of them, in four bytes.
 ARRAY, ARRAY_HEAD = 0xDD, 5

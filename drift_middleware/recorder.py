@@ -31,6 +31,7 @@ from drift_middleware.events import say_check, say_learned, say_not_learned
 from drift_middleware.judging import judge, judge_segments
 from drift_middleware.learning import fit_baseline, fit_outputs, is_learnable, learnable, plain
 from drift_middleware.logger import DEGRADED, log
+from drift_middleware.pacing import go_on
 from drift_middleware.period import written
 from drift_middleware.privacy import append_rows
 from drift_middleware.schemas import Check, Table
@@ -71,6 +72,8 @@ class Recorder(Steering):
         self.store = store
         self.view = View(Progress())
         self.alerts: Alerting | None = None
+        self.give_way: Callable[[], None] = go_on
+        "called between pieces of the work: where it shares the process with a server, to rest"
         self._configured = baseline
         self._clock = clock
         # The shared progress and state as this process last saw or wrote them.
@@ -376,13 +379,16 @@ class Recorder(Steering):
             vectors=watch.vectors,
             beside=self._segments.columns if self._segments else (),
         )
+        self.give_way()
         watch = self._note_captured(watch, table)
         placed = watch.counter.place(table, self._progress.captured)
+        self.give_way()
         if self.config.store == "rows":
             values = placed.values
             others = [name for name in table.outputs if is_learnable(self.config, watch, name)]
             values |= {name: plain(table.columns[name]) for name in others}
             append_rows(tx, self.config, table.row_times, values, watch.types)
+            self.give_way()
         slices = slices_of(
             len(table.requests), pending, self.config.check_every, at_least=self._elapsed()
         )
@@ -391,6 +397,7 @@ class Recorder(Steering):
             self._record_segments(tx, self._segments, table, part.segments, slices)
         self._count(tx, table)
         if pending + len(table.requests) >= self.config.check_every or self._elapsed() >= 1:
+            self.give_way()
             self._check(tx, watch)
         return rest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, repeat
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -57,9 +58,9 @@ class Exchange(Struct, gc=False):
 class Rows(Struct, gc=False):
     """What one exchange says: a row for each thing that the model was asked about."""
 
-    features: list[Any] = []
+    features: Sequence[Any] = []
     "one dict a row; a list (or a bare value) where the payload is positional"
-    predictions: list[Any] | None = None
+    predictions: Sequence[Any] | None = None
     "one a row, as the server sent it; None where there are none or they do not line up"
     format: str = ""
     skipped: str | None = None

@@ -29,6 +29,7 @@ ALLOWED = {
     "watch": {"config", "drift", "schemas"},
     "opening": {"capture", "config", "drift", "errors"},
     "overhead": set(),
+    "pacing": set(),
     "events": {"drift", "logger", "schemas"},
     "judging": {"drift", "schemas", "watch"},
     "segments": {"config", "drift", "schemas", "watch"},
@@ -40,7 +41,8 @@ ALLOWED = {
     "writing": {"errors", "recorder", "watch"},
     "recorder": RECORDS
     | {"config", "capture", "drift", "buffer", "steering"}
-    | {"alerting", "events", "judging", "learning", "period", "privacy", "segments", "watch"},
+    | {"alerting", "events", "judging", "learning", "pacing", "period", "privacy", "segments"}
+    | {"watch"},
     "overview": {"buffer", "drift", "errors", "judging", "schemas", "watch"},
     "period": {"errors"},
     "backtest": RECORDS
@@ -69,6 +71,7 @@ ALLOWED = {
         "inbox",
         "opening",
         "overhead",
+        "pacing",
         "period",
         "recorder",
         "watch",

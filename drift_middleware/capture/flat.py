@@ -70,7 +70,9 @@ class Flat:
             predictions, unaligned = join(answer_of(exchange), 1)
         except (*REFUSED, SkipError):
             return None
-        return Rows([row], predictions, RECORD, None, unaligned, self.names)
+        # Tuples: the garbage collector forgets those that hold nothing but numbers and texts.
+        found = None if predictions is None else tuple(predictions)
+        return Rows((row,), found, RECORD, None, unaligned, self.names)
 
 
 class Flats:

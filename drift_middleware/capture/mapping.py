@@ -27,7 +27,7 @@ class Found(NamedTuple):
     """Rows on their way, and what the key of each is in."""
 
     rows: Rows
-    holders: list[Any]
+    holders: Sequence[Any]
 
 
 class Mapped:
@@ -116,7 +116,8 @@ class Mapped:
             return None, False
         if not self._places:
             given = rows.predictions
-            return given and [self._answer_of(one) for one in given], rows.unaligned
+            named = None if given is None else [self._answer_of(one) for one in given]
+            return named, rows.unaligned
         answers = opened(_answer(exchange))
         parts: dict[str, list[Any]] = {}
         for part, place in self._places.items():

@@ -90,7 +90,7 @@ def _shared_names(batch: Sequence[Rows], features: Sequence[str] | None) -> tupl
     return names.pop() if features is not None and len(names) == 1 else None
 
 
-def _unnamed(rows: Rows) -> list[Any]:
+def _unnamed(rows: Rows) -> Sequence[Any]:
     """Give rows that name themselves."""
     if rows.names is None:
         return rows.features

@@ -1,0 +1,42 @@
+"""Pacing: the thread gives way, piece by piece, to those who serve requests.
+
+Only one thread of a process runs Python at a time, and one that asks for its turn waits up to 5 ms
+for it; an event loop asks at every callback.  So a thread that works off a batch of 500 in one go
+stalls all requests for as long as that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter, sleep
+
+MOST_SECONDS = 0.0005
+"of rest at a time: what is read waits, and other processes wait for the buffer"
+
+
+class Pace:
+    """Rests as long as it worked, for a moment at a time.
+
+    Parameters
+    ----------
+    is_pressed
+        Says that somebody waits for what the thread does, or that it falls behind: no rest then.
+    """
+
+    def __init__(self, is_pressed: Callable[[], bool]) -> None:
+        self._is_pressed = is_pressed
+        self._since = perf_counter()
+
+    def begin(self) -> None:
+        """Note that work begins now."""
+        self._since = perf_counter()
+
+    def give_way(self) -> None:
+        """Let others have their turn, after a piece of work."""
+        if not self._is_pressed():
+            sleep(min(perf_counter() - self._since, MOST_SECONDS))
+        self._since = perf_counter()
+
+
+def go_on() -> None:
+    """Do not rest: this process serves nobody else."""

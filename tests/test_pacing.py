@@ -1,0 +1,80 @@
+"""The thread rests between pieces of its work, unless somebody waits for it."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from drift_middleware.monitor import Monitor
+from drift_middleware.pacing import MOST_SECONDS, Pace
+
+BASELINE = {"x": np.random.default_rng(0).random(400)}
+
+
+@pytest.fixture
+def rests(monkeypatch):
+    """Note each rest, in seconds, and take none."""
+    taken = []
+    monkeypatch.setattr("drift_middleware.pacing.sleep", taken.append)
+    return taken
+
+
+def work(seconds):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+def test_it_rests_as_long_as_it_worked_and_never_long(rests):
+    pace = Pace(lambda: False)
+    pace.begin()
+    work(MOST_SECONDS / 10)
+    pace.give_way()
+    work(3 * MOST_SECONDS)
+    pace.give_way()
+    first, second = rests
+    assert first >= MOST_SECONDS / 10
+    assert second == MOST_SECONDS
+
+
+def test_it_does_not_rest_while_somebody_waits(rests):
+    waits = iter([True, False])
+    pace = Pace(lambda: next(waits))
+    pace.give_way()
+    assert rests == []
+    pace.give_way()
+    assert len(rests) == 1
+
+
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def monitor(tmp_path):
+    with Monitor(baseline=BASELINE, buffer=str(tmp_path / "drift.db"), check_every=100) as one:
+        yield one
+
+
+def test_a_batch_is_worked_off_in_pieces(monitor, rests):
+    for x in np.random.default_rng(1).random(300).tolist():
+        monitor.record({"x": x})
+    until(lambda: monitor.report().capture.requests == 300)
+    # Reading, laying in columns, counting, storing, checking, and the whole of it: three times.
+    assert len(rests) >= 3 * 5
+
+
+def test_who_asks_for_all_that_is_queued_does_not_wait_for_rests(monitor, rests):
+    with monitor._writing:  # the thread stands still
+        for x in np.random.default_rng(1).random(300).tolist():
+            monitor.record({"x": x})
+        asking = threading.Thread(target=monitor.drain)
+        asking.start()
+        until(lambda: monitor._asked == 1)
+    asking.join()
+    assert monitor.report().capture.requests == 300
+    assert rests == []

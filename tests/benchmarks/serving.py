@@ -4,12 +4,15 @@
         prometheus-fastapi-instrumentator driftwatch
     python tests/benchmarks/serving.py
 
-Needs wrk, and two cores: one is the server's, with all of its threads, the other the load's.  There
-are two apps: one that answers at once, which is the worst case, and the one of `examples/flights`,
-whose scikit-learn pipeline takes .9 ms, as model servers do and more.  Each is served in turn, by a
-process of its own, round after round; what is shown are medians over the rounds, and their ratios
-to the bare app of the same round.  wrk counts a stall by how many requests would have come in it.
-A middleware that is not installed is left out.
+Needs wrk, and two cores: one is the servers', with all of their threads, the other the load's.
+There are two apps: one that answers at once, which is the worst case, and the one of
+`examples/flights`, whose scikit-learn pipeline takes .9 ms, as model servers do and more.
+
+Each is served bare and in each middleware, by a process of its own.  They are asked in turn, the
+bare one between any two others, and compared with what it did before and after: the machine is
+shared, and what it gives changes within seconds.  What is shown are medians, and the quartiles of
+the ratios.  wrk counts a stall by how many requests would have come in it.  A middleware that is
+not installed is left out.
 """
 
 from __future__ import annotations
@@ -28,17 +31,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).parents[2]
 FLIGHTS = ROOT / "examples" / "flights" / "data" / "live_ok.csv"
 BODIES = 500
-APPS = {
-    "an app that answers at once": """
+AT_ONCE = """
 import os
 import random
 from typing import Any
@@ -57,15 +60,15 @@ def baseline():
     chance = random.Random(0)
     columns = {f"feature_{i:02}": [chance.gauss(i / 7, 1) for _ in range(2000)] for i in range(25)}
     return columns | {"prediction": [chance.gauss(0.4, 0.1) for _ in range(2000)]}
-""",
-    "an app with a model: the flights, by scikit-learn": """
+"""
+MODEL = """
 import os
 
 from examples.flights.app import app, baseline
 
 app.user_middleware.clear()  # it has ours already
-""",
-}
+"""
+APPS = {"an app that answers at once": AT_ONCE, "an app with a model, of scikit-learn": MODEL}
 WRAPPERS = """
 
 def nothing():
@@ -161,7 +164,7 @@ end
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
-def records() -> list[list[dict]]:
+def records() -> list[list[dict[str, Any]]]:
     """Return what each app is asked: the first one random numbers, the second one flights."""
     chance = random.Random(1)
     numbers = [
@@ -227,8 +230,16 @@ def ask(port: int, folder: Path) -> None:
         answer.read()
 
 
-def load(port: int, folder: Path, seconds: int) -> tuple[float, float, float]:
-    """Return requests per second, and the median and 99th percentile of latency in ms."""
+class Load(NamedTuple):
+    rate: float
+    "requests a second"
+    p50: float
+    "milliseconds"
+    p99: float
+
+
+def load(port: int, folder: Path, seconds: int) -> Load:
+    """Ask an app as fast as it answers."""
     command = ["taskset", "-c", "1", "wrk", "-t1", "-c8", f"-d{seconds}s", "--latency"]
     done = subprocess.run(
         [*command, "-s", "load.lua", f"http://127.0.0.1:{port}/predict"],
@@ -245,49 +256,63 @@ def load(port: int, folder: Path, seconds: int) -> tuple[float, float, float]:
         float(re.match(r"[\d.]+", shares[share])[0]) * UNITS[re.sub(r"[\d.]+", "", shares[share])]
         for share in ("50", "99")
     )
-    return float(rate), p50, p99
+    return Load(float(rate), p50, p99)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3, help="for which servers are started")
+    parser.add_argument("--rounds", type=int, default=3, help="in each run")
+    parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
     if shutil.which("wrk") is None or shutil.which("taskset") is None:
         print("wrk or taskset is not installed: nothing was measured")
         return 0
     variants = [name for name in NAMES if is_installed(name)]
-    print(f"8 connections, medians of {options.rounds} rounds")
+    print(f"8 connections, medians of {options.runs} runs of {options.rounds} rounds")
     for (title, app), asked in zip(APPS.items(), records(), strict=True):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "served.py").write_text(app + WRAPPERS)
-            (folder / "load.lua").write_text(LOAD)
-            (folder / "bodies.txt").write_text("".join(f"{json.dumps(row)}\n" for row in asked))
-            show(title, measure(variants, folder, options.rounds, options.seconds))
+        if app is MODEL:
+            variants.remove("sampled")  # of all that so few ask
+        found: dict[str, list[Load]] = {name: [] for name in variants}
+        shares: dict[str, list[float]] = {name: [] for name in variants}
+        for _ in range(options.runs):
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                (folder / "served.py").write_text(app + WRAPPERS)
+                (folder / "load.lua").write_text(LOAD)
+                (folder / "bodies.txt").write_text("".join(f"{json.dumps(row)}\n" for row in asked))
+                measure(folder, options.rounds, options.seconds, found, shares)
+        show(title, found, shares)
     return 0
 
 
-def measure(variants: list[str], folder: Path, rounds: int, seconds: int) -> dict[str, list]:
-    """Return what `load` says of each variant in each round."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in variants}
-    for _ in range(rounds):
-        for variant in variants:
-            with serving(variant, folder) as port:
-                load(port, folder, 1)  # warms up
-                found[variant].append(load(port, folder, seconds))
-    return found
+def measure(folder: Path, rounds: int, seconds: int, found: dict, shares: dict) -> None:
+    """Add what `load` says of each variant, and its share of the bare app's rate around it."""
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(serving(name, folder)) for name in found}
+
+        def ask(variant: str) -> Load:
+            load(ports[variant], folder, 1)  # what it left undone is done in what is measured
+            found[variant].append(load(ports[variant], folder, seconds))
+            return found[variant][-1]
+
+        for _ in range(rounds):
+            before = ask("bare")
+            for variant in list(found)[1:]:
+                one, after = ask(variant), ask("bare")
+                shares[variant].append(2 * one.rate / (before.rate + after.rate))
+                before = after
 
 
-def show(title: str, found: dict[str, list]) -> None:
-    print(f"\n{title:49}{'requests/s':>11}{'of bare':>9}{'p50 ms':>9}{'p99 ms':>9}")
-    bare = [rate for rate, *_ in found["bare"]]
-    for variant, rounds in found.items():
-        rate, p50, p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
-        ratio = statistics.median(
-            one / other for (one, *_), other in zip(rounds, bare, strict=True)
-        )
-        print(f"{NAMES[variant]:49}{rate:11,.0f}{100 * ratio:8.1f}%{p50:9.2f}{p99:9.2f}")
+def show(title: str, found: dict[str, list[Load]], shares: dict[str, list[float]]) -> None:
+    heads = f"{'requests/s':>11}{'of bare':>9}{'quartiles':>12}{'p50 ms':>8}{'p99 ms':>8}"
+    print(f"\n{title:37}{heads}")
+    for variant, loads in found.items():
+        rate, p50, p99 = (statistics.median(column) for column in zip(*loads, strict=True))
+        low, middle, high = statistics.quantiles(shares[variant] or [1.0, 1.0], n=4)
+        quartiles = f"{100 * low:.0f} to {100 * high:.0f}" if shares[variant] else ""
+        share = f"{100 * middle:8.1f}%{quartiles:>12}"
+        print(f"{NAMES[variant]:37}{rate:11,.0f}{share}{p50:8.2f}{p99:8.2f}")
 
 
 if __name__ == "__main__":

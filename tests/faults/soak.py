@@ -62,8 +62,12 @@ class Soaked(NamedTuple):
     @property
     def slope(self) -> float:
         """Megabytes of memory a minute, by least squares."""
-        minutes, resident, _ = zip(*self.settled, strict=True)
-        return float(np.polyfit(minutes, resident, 1)[0])
+        return _slope(self.settled)
+
+    @property
+    def late_slope(self) -> float:
+        """The same, of the last half of the time: less than the whole if it levels off."""
+        return _slope(self.samples[len(self.samples) // 2 :])
 
     @property
     def widening(self) -> float:
@@ -87,8 +91,14 @@ class Soaked(NamedTuple):
         yield f"resident, settled          {first.resident:10.1f} MB"
         yield f"resident, at the end       {last.resident:10.1f} MB"
         yield f"slope of it                {self.slope:+10.2f} MB a minute, at most {STEEPEST:g}"
+        yield f"the same, of its last half {self.late_slope:+10.2f} MB a minute"
         yield f"database, at its largest   {most:10.1f} MB"
         yield f"of what it was when full   {self.widening:10.2f} times, at most {WIDEST:g}"
+
+
+def _slope(samples: list[Sample]) -> float:
+    minutes, resident, _ = zip(*samples, strict=True)
+    return float(np.polyfit(minutes, resident, 1)[0])
 
 
 async def _load(server: Server, seconds: float) -> tuple[list[Sample], int]:

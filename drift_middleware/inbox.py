@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from random import random
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 PATIENCE = 10
 "rounds without any traffic, after which the reader sleeps until it is woken"
 OVERHEAD = 3000
-"bytes that a waiting exchange takes beside its bodies: with a dozen headers of the request"
+"bytes that a waiting exchange takes beside its bodies, no less: with a dozen headers"
+BARE, EACH = 800, 120
+"bytes that one without headers takes, and a header beside its name and value"
+WEIGH = -1
+"in place of the limit past which headers are weighed: all are"
 
 
 class Inbox:
@@ -47,6 +52,10 @@ class Inbox:
         self._max_bytes = max_bytes
         self._items: deque[Item] = deque()
         self._bytes = 0
+        # To weigh headers costs a tenth of all that we add to a request, and while the reader only
+        # gathers, few come: not then.
+        self._limit = WEIGH
+        self._excess: dict[int, int] = {}  # bytes over OVERHEAD of what waits, by `id`
         self._clear_at = 0.0
         self.moment = 0.0
         "by when all that was taken last had come"
@@ -90,9 +99,14 @@ class Inbox:
         # No lock: it costs a tenth of all that we add to a request.  Without one two threads that
         # serve requests may at worst miscount `_bytes`, which `take` sets right when it can.
         held = self._bytes + size
-        if held > self._max_bytes:
-            self.dropped += 1
-            return
+        if held > self._limit:
+            excess = _excess(item)
+            held += excess
+            if held > self._max_bytes:
+                self.dropped += 1
+                return
+            if excess:
+                self._excess[id(item)] = excess
         self._bytes = held
         self._items.append(item)
         if self._is_idle:
@@ -160,7 +174,9 @@ class Inbox:
         if items:
             self._bytes -= OVERHEAD * len(taken)
             self._bytes -= sum(item.size for item in taken if not isinstance(item, Rows))
+            self._bytes -= sum(self._excess.pop(id(item), 0) for item in taken)
         else:
+            self._excess.clear()
             self._bytes = 0
             self._clear_at = now
         return taken
@@ -186,6 +202,8 @@ class Inbox:
 
         To wake a thread costs a request 20 us and more: while there is traffic, nobody does.
         """
+        # Not where what came before could not be taken yet: that may last.
+        self._limit = WEIGH if self._noted else self._max_bytes
         self._rounds_without = 0 if self._was_taken else self._rounds_without + 1
         self._was_taken = False
         if self._rounds_without > PATIENCE:
@@ -199,6 +217,7 @@ class Inbox:
             self._wake.wait(gather)
         self._wake.clear()
         self._is_urgent = False
+        self._limit = WEIGH  # the buffer may be locked for seconds
 
     def rest(self) -> None:
         """Note that the reader has gone: the next item calls for one."""
@@ -212,3 +231,16 @@ class Inbox:
         self._is_idle = False
         self._wake.set()
         self._rouse()
+
+
+def _excess(item: Exchange | Seen) -> int:
+    """Return the bytes that the headers of an exchange take beyond what any is taken to weigh."""
+    exchange = item.exchange if isinstance(item, Seen) else item
+    headers = (exchange.request_headers, exchange.response_headers)
+    if not all(isinstance(each, list) for each in headers):  # to be gone through once, maybe
+        return 0
+    try:
+        size = sum(map(len, chain.from_iterable(chain(*headers))))
+    except TypeError:  # what an app says is not always bytes
+        return 0
+    return max(BARE + EACH * sum(map(len, headers)) + size - OVERHEAD, 0)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter, sleep
 
+LEAST_SECONDS = 0.0005
+"of work between two rests: each costs the caches of a core what they hold"
 MOST_SECONDS = 0.0005
 "of rest at a time: what is read waits, and other processes wait for the buffer"
 
@@ -32,10 +34,11 @@ class Pace:
         self._since = perf_counter()
 
     def give_way(self) -> None:
-        """Let others have their turn, after a piece of work."""
-        if not self._is_pressed():
-            sleep(min(perf_counter() - self._since, MOST_SECONDS))
-        self._since = perf_counter()
+        """Let others have their turn, if this has taken a while."""
+        worked = perf_counter() - self._since
+        if worked >= LEAST_SECONDS and not self._is_pressed():
+            sleep(min(worked, MOST_SECONDS))
+            self._since = perf_counter()
 
 
 def go_on() -> None:

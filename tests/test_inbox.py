@@ -1,4 +1,5 @@
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_middleware.inbox import OVERHEAD, Inbox
+from drift_middleware.inbox import OVERHEAD, WEIGH, Inbox
 from drift_middleware.schemas import Rows
 
 ROOM = 1 << 40
@@ -17,9 +18,9 @@ def inbox(max_bytes=ROOM, rouse=lambda: None, max_per_second=None):
     return Inbox(max_bytes, rouse, max_per_second)
 
 
-def put(box, size=0, name=""):
+def put(box, size=0, name="", headers=()):
     """Queue an exchange whose bodies have so many bytes."""
-    scope = {"method": "POST", "headers": [], "query_string": b""}
+    scope = {"method": "POST", "headers": [*headers], "query_string": b""}
     asked = {"type": "http.request", "body": b"x" * (size // 2), "more_body": False}
     answer = {"type": "http.response.body", "body": b"x" * (size - size // 2)}
     box.see(scope, name, "", asked, START, answer)
@@ -61,6 +62,64 @@ def test_one_item_larger_than_the_whole_queue_is_dropped():
     box = inbox(OVERHEAD)
     put(box, 1)
     assert (box.take(1, 0.0), box.dropped) == ([], 1)
+
+
+def heavy(size):
+    return [(b"host", b"x"), (b"cookie", b"c" * size)]
+
+
+def test_heavy_headers_are_weighed_while_nobody_reads():
+    box = inbox(1_000_000)
+    for _ in range(20):
+        put(box, headers=heavy(100_000))
+    assert (len(box), box.dropped) == (9, 11)
+    put(box, name="light")
+    assert names(box.take(100, 0.0))[-1] == "light"
+    for _ in range(20):
+        put(box, headers=heavy(100_000))
+    assert (len(box), box.dropped) == (9, 22)
+
+
+def test_what_is_taken_of_heavy_headers_makes_as_much_room():
+    box = inbox(1_000_000)
+    for _ in range(9):
+        put(box, headers=heavy(100_000))
+    box.take(5, 0.0)
+    for _ in range(9):
+        put(box, headers=heavy(100_000))
+    assert (len(box), box.dropped) == (9, 4)
+
+
+def test_headers_are_not_weighed_while_the_reader_gathers_unless_it_cannot_take():
+    box = inbox(1_000_000)
+    put(box)  # wakes the reader, which takes it
+    box.wait(0, 0)
+    box.take(1, 0.0)
+    for is_stuck, held in ((False, 200), (True, 9)):
+        if is_stuck:
+            put(box)
+            box.note(0.0)
+        waiting = threading.Thread(target=box.wait, args=(60, 60))
+        waiting.start()
+        while box._limit == WEIGH and not is_stuck:  # it has not begun
+            time.sleep(0.001)
+        for _ in range(200):
+            put(box, headers=heavy(100_000))
+        box.hurry()
+        waiting.join()
+        assert len(box) == held + is_stuck
+        while box.take(1000, 0.0):
+            pass
+
+
+@pytest.mark.parametrize("headers", [iter([(b"a", b"b")]), [(b"a", None)], [(b"a",)]])
+def test_headers_that_cannot_be_weighed_are_taken_as_they_are(headers):
+    box = inbox()
+    scope = {"method": "POST", "headers": headers, "query_string": b""}
+    asked = {"type": "http.request", "body": b"", "more_body": False}
+    box.see(scope, "/", "", asked, START, {"type": "http.response.body", "body": b""})
+    (taken,) = box.take(1, 0.0)
+    assert taken.request_headers is headers
 
 
 def test_what_is_taken_makes_room():

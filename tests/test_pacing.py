@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drift_middleware.monitor import Monitor
-from drift_middleware.pacing import MOST_SECONDS, Pace
+from drift_middleware.pacing import LEAST_SECONDS, MOST_SECONDS, Pace
 
 BASELINE = {"x": np.random.default_rng(0).random(400)}
 
@@ -26,21 +26,34 @@ def work(seconds):
         pass
 
 
-def test_it_rests_as_long_as_it_worked_and_never_long(rests):
+def test_it_rests_after_a_piece_of_work_and_never_long(rests):
     pace = Pace(lambda: False)
     pace.begin()
-    work(MOST_SECONDS / 10)
     pace.give_way()
-    work(3 * MOST_SECONDS)
+    assert rests == []
+    work(LEAST_SECONDS)
+    pace.give_way()
+    work(2 * MOST_SECONDS)
     pace.give_way()
     first, second = rests
-    assert first >= MOST_SECONDS / 10
+    assert first >= LEAST_SECONDS
     assert second == MOST_SECONDS
+
+
+def test_what_is_too_little_to_rest_from_adds_up(rests):
+    pace = Pace(lambda: False)
+    pace.begin()
+    for _ in range(4):
+        work(LEAST_SECONDS / 2)
+        pace.give_way()
+    assert rests
 
 
 def test_it_does_not_rest_while_somebody_waits(rests):
     waits = iter([True, False])
     pace = Pace(lambda: next(waits))
+    pace.begin()
+    work(LEAST_SECONDS)
     pace.give_way()
     assert rests == []
     pace.give_way()
@@ -60,7 +73,8 @@ def monitor(tmp_path):
         yield one
 
 
-def test_a_batch_is_worked_off_in_pieces(monitor, rests):
+def test_a_batch_is_worked_off_in_pieces(monitor, rests, monkeypatch):
+    monkeypatch.setattr("drift_middleware.pacing.LEAST_SECONDS", 0.0)
     for x in np.random.default_rng(1).random(300).tolist():
         monitor.record({"x": x})
     until(lambda: monitor.report().capture.requests == 300)

@@ -5,8 +5,8 @@
     python tests/benchmarks/serving.py
 
 Needs wrk, and two cores: one is the servers', with all of their threads, the other the load's.
-There are two apps: one that answers at once, which is the worst case, and the one of
-`examples/flights`, whose scikit-learn pipeline takes .9 ms, as model servers do and more.
+There are three apps: one that answers at once, which is the worst case; the one of
+`examples/flights`, whose logistic regression takes .9 ms; and one with a forest of 100 trees.
 
 Each is served bare and in each middleware, by a process of its own.  They are asked in turn, the
 bare one between any two others, and compared with what it did before and after: the machine is
@@ -68,7 +68,44 @@ from examples.flights.app import app, baseline
 
 app.user_middleware.clear()  # it has ours already
 """
-APPS = {"an app that answers at once": AT_ONCE, "an app with a model, of scikit-learn": MODEL}
+FOREST = """
+import os
+
+import numpy
+from fastapi import FastAPI
+from pydantic import create_model
+from sklearn.ensemble import RandomForestRegressor
+
+NAMES = [f"feature_{i:02}" for i in range(25)]
+Record = create_model("Record", **dict.fromkeys(NAMES, (float, ...)))
+chance = numpy.random.default_rng(0)
+
+
+def draw(rows):
+    return chance.normal(numpy.arange(25) / 7, size=(rows, 25))
+
+
+features = draw(2000)
+model = RandomForestRegressor(random_state=0).fit(features, features[:, :3].sum(axis=1))
+app = FastAPI()
+
+
+@app.post("/predict")
+def predict(record: Record) -> dict[str, float]:
+    row = [[getattr(record, name) for name in NAMES]]
+    return {"prediction": float(model.predict(row)[0])}
+
+
+def baseline():
+    features = draw(2000)
+    columns = dict(zip(NAMES, features.T.tolist(), strict=True))
+    return columns | {"prediction": model.predict(features).tolist()}
+"""
+APPS = {
+    "an app that answers at once": AT_ONCE,
+    "logistic regression, of the flights": MODEL,
+    "a forest of 100 trees": FOREST,
+}
 WRAPPERS = """
 
 def nothing():
@@ -165,7 +202,7 @@ UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 def records() -> list[list[dict[str, Any]]]:
-    """Return what each app is asked: the first one random numbers, the second one flights."""
+    """Return what each app is asked: flights the second one, the others random numbers."""
     chance = random.Random(1)
     numbers = [
         {f"feature_{i:02}": chance.gauss(i / 7, 1) for i in range(25)} for _ in range(BODIES)
@@ -175,13 +212,11 @@ def records() -> list[list[dict[str, Any]]]:
     kept = ("carrier", "origin", "dep_hour", "weekday", "distance", "temp", "humid")
     kept += ("wind_speed", "precip", "pressure", "visib")
     texts = ("carrier", "origin")
-    return [
-        numbers,
-        [
-            {name: row[name] if name in texts else json.loads(row[name] or "null") for name in kept}
-            for row in flights
-        ],
+    rows = [
+        {name: row[name] if name in texts else json.loads(row[name] or "null") for name in kept}
+        for row in flights
     ]
+    return [numbers, rows, numbers]
 
 
 def is_installed(variant: str) -> bool:
@@ -261,7 +296,7 @@ def load(port: int, folder: Path, seconds: int) -> Load:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=3, help="for which servers are started")
+    parser.add_argument("--runs", type=int, default=2, help="for which servers are started")
     parser.add_argument("--rounds", type=int, default=3, help="in each run")
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()

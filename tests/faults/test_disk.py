@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.faults.load import send
+from tests.faults.locking import locked
 from tests.faults.serving import serving
 
 EACH = 300
@@ -134,15 +135,6 @@ def test_file_system_read_only(tmp_path, record_property):
             fault = read_only(disk, image)
             said = serves_through(server, fault, "readonly", "Read-only", "I/O error")
             record_property("figures", said)
-
-
-@contextmanager
-def locked(path):
-    """Hold the lock of a writer, as a forgotten transaction in somebody's shell does."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        yield
-        db.execute("ROLLBACK")
 
 
 def test_database_locked_for_longer_than_the_timeout(tmp_path, record_property):

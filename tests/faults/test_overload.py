@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.faults.load import send
+from tests.faults.locking import locked
 from tests.faults.serving import serving
 from tests.markup import Reader
 
@@ -52,6 +53,34 @@ def test_overload(tmp_path, record_property):
         "figures",
         f"{100 + REQUESTS:,} answered: {seen['requests']:,} read, {seen['dropped']:,} dropped and"
         f" counted; `sampled` {seen['sampled']:.2f}; memory {grown:+.0f} MB",
+    )
+
+
+def test_heavy_headers(tmp_path, record_property):
+    """They wait, too, and are weighed while nobody can read them."""
+    headers = {"x-padding": "p" * 50_000, "content-type": "application/json"}
+    with serving(tmp_path / "app", max_queue_bytes=4 * QUEUE) as server:
+        send(server.port, numbers(100))
+        server.wait_for(lambda said: said["capture"]["queued"] == 0)
+        before = server.resident()
+        with (
+            locked(server.database),
+            closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection,
+        ):
+            for number in numbers(REQUESTS):
+                connection.request("POST", "/predict", json.dumps({"amount": number}), headers)
+                with connection.getresponse() as answer:
+                    assert json.load(answer) == {"score": number}
+            grown = (server.resident() - before) / MEGABYTE
+        said = server.wait_for(lambda said: said["capture"]["queued"] == 0)
+        seen = said["capture"]
+        assert seen["requests"] + seen["dropped"] == 100 + REQUESTS
+        assert seen["dropped"] > REQUESTS / 2
+        assert grown < 24, "of the 60 MB that were sent"
+    record_property(
+        "figures",
+        f"{100 + REQUESTS:,} answered, {REQUESTS:,} with 50 kB of headers: {seen['dropped']:,}"
+        f" dropped and counted; memory {grown:+.0f} MB",
     )
 
 

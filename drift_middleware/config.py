@@ -104,7 +104,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_body_bytes: Positive = 1 << 20
     "a longer body is counted, not parsed"
     max_queue_bytes: Positive = 64 << 20
-    "bodies waiting to be read; beyond it exchanges are dropped and counted"
+    "bodies and headers waiting to be read; beyond it exchanges are dropped and counted"
     max_per_second: Annotated[float, Meta(gt=0)] | None = None
     "exchanges that are read a second, in each process: of more, a random sample; None: all"
     enabled: bool = True

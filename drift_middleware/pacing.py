@@ -14,6 +14,8 @@ LEAST_SECONDS = 0.0005
 "of work between two rests: each costs the caches of a core what they hold"
 MOST_SECONDS = 0.0005
 "of rest at a time: what is read waits, and other processes wait for the buffer"
+LATE_SECONDS = 0.05
+"after which there is no more rest: who takes so long falls behind, and the queue grows"
 
 
 class Pace:
@@ -27,16 +29,17 @@ class Pace:
 
     def __init__(self, is_pressed: Callable[[], bool]) -> None:
         self._is_pressed = is_pressed
-        self._since = perf_counter()
+        self._began = self._since = perf_counter()
 
     def begin(self) -> None:
         """Note that work begins now."""
-        self._since = perf_counter()
+        self._began = self._since = perf_counter()
 
     def give_way(self) -> None:
         """Let others have their turn, if this has taken a while."""
-        worked = perf_counter() - self._since
-        if worked >= LEAST_SECONDS and not self._is_pressed():
+        now = perf_counter()
+        worked, is_late = now - self._since, now - self._began > LATE_SECONDS
+        if worked >= LEAST_SECONDS and not is_late and not self._is_pressed():
             sleep(min(worked, MOST_SECONDS))
             self._since = perf_counter()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drift_middleware.monitor import Monitor
-from drift_middleware.pacing import LEAST_SECONDS, MOST_SECONDS, Pace
+from drift_middleware.pacing import LATE_SECONDS, LEAST_SECONDS, MOST_SECONDS, Pace
 
 BASELINE = {"x": np.random.default_rng(0).random(400)}
 
@@ -20,13 +20,19 @@ def rests(monkeypatch):
     return taken
 
 
-def work(seconds):
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        pass
+@pytest.fixture
+def work(monkeypatch):
+    """Let time pass, which does so by this alone."""
+    passed = [0.0]
+    monkeypatch.setattr("drift_middleware.pacing.perf_counter", lambda: passed[0])
+
+    def go(seconds):
+        passed[0] += seconds
+
+    return go
 
 
-def test_it_rests_after_a_piece_of_work_and_never_long(rests):
+def test_it_rests_after_a_piece_of_work_and_never_long(rests, work):
     pace = Pace(lambda: False)
     pace.begin()
     pace.give_way()
@@ -40,7 +46,7 @@ def test_it_rests_after_a_piece_of_work_and_never_long(rests):
     assert second == MOST_SECONDS
 
 
-def test_what_is_too_little_to_rest_from_adds_up(rests):
+def test_what_is_too_little_to_rest_from_adds_up(rests, work):
     pace = Pace(lambda: False)
     pace.begin()
     for _ in range(4):
@@ -49,13 +55,25 @@ def test_what_is_too_little_to_rest_from_adds_up(rests):
     assert rests
 
 
-def test_it_does_not_rest_while_somebody_waits(rests):
+def test_it_does_not_rest_while_somebody_waits(rests, work):
     waits = iter([True, False])
     pace = Pace(lambda: next(waits))
     pace.begin()
     work(LEAST_SECONDS)
     pace.give_way()
     assert rests == []
+    pace.give_way()
+    assert len(rests) == 1
+
+
+def test_it_does_not_rest_where_it_falls_behind(rests, work):
+    pace = Pace(lambda: False)
+    pace.begin()
+    work(1.1 * LATE_SECONDS)
+    pace.give_way()
+    assert rests == []
+    pace.begin()
+    work(LEAST_SECONDS)
     pace.give_way()
     assert len(rests) == 1
 
@@ -75,6 +93,7 @@ def monitor(tmp_path):
 
 def test_a_batch_is_worked_off_in_pieces(monitor, rests, monkeypatch):
     monkeypatch.setattr("drift_middleware.pacing.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("drift_middleware.pacing.LATE_SECONDS", 60.0)  # on a busy machine
     for x in np.random.default_rng(1).random(300).tolist():
         monitor.record({"x": x})
     until(lambda: monitor.report().capture.requests == 300)

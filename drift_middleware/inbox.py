@@ -154,11 +154,6 @@ class Inbox:
         """Say whether what comes next would be dropped, and room can be waited for."""
         return bool(self._items) and self._bytes + OVERHEAD > self._max_bytes
 
-    @property
-    def is_half_full(self) -> bool:
-        """Say whether the reader falls behind."""
-        return 2 * self._bytes > self._max_bytes
-
     def take(self, limit: int, now: float) -> list[Item]:
         """Remove up to so many of the oldest items, of those that came by one `moment`."""
         items, self.moment = self._items, now

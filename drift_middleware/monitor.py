@@ -326,9 +326,8 @@ class Monitor(Control):
                 inbox.wait(IDLE_SECONDS, GATHER_SECONDS - (time.monotonic() - began))
 
     def _is_pressed(self) -> bool:
-        """Say whether somebody waits for the thread, or it falls behind."""
-        is_asked = self._asked != self._answered or self._is_stopping.is_set()
-        return is_asked or self.inbox.is_half_full
+        """Say whether somebody waits for the thread."""
+        return self._asked != self._answered or self._is_stopping.is_set()
 
     def _round(self, recorder: Recorder, inbox: Inbox) -> None:
         """Write all that is queued, and take over what other processes wrote."""

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter, sleep
 
-LEAST_SECONDS = 0.0005
-"of work between two rests: each costs the caches of a core what they hold"
-MOST_SECONDS = 0.0005
-"of rest at a time: what is read waits, and other processes wait for the buffer"
+PIECE_SECONDS = 0.0005
+"of work between two rests, no less: each costs the caches of a core what they hold"
+REST_SECONDS = 0.0005
+"at a time: what is read waits, and other processes wait for the buffer"
 LATE_SECONDS = 0.05
 "after which there is no more rest: who takes so long falls behind, and the queue grows"
 
 
 class Pace:
-    """Rests as long as it worked, for a moment at a time.
+    """Rests for a moment after each piece of work.
 
     Parameters
     ----------
     is_pressed
-        Says that somebody waits for what the thread does, or that it falls behind: no rest then.
+        Says that somebody waits for what the thread does: no rest then.
     """
 
     def __init__(self, is_pressed: Callable[[], bool]) -> None:
@@ -39,8 +39,8 @@ class Pace:
         """Let others have their turn, if this has taken a while."""
         now = perf_counter()
         worked, is_late = now - self._since, now - self._began > LATE_SECONDS
-        if worked >= LEAST_SECONDS and not is_late and not self._is_pressed():
-            sleep(min(worked, MOST_SECONDS))
+        if worked >= PIECE_SECONDS and not is_late and not self._is_pressed():
+            sleep(REST_SECONDS)
             self._since = perf_counter()
 
 

@@ -47,17 +47,6 @@ def test_past_its_bytes_the_newest_is_dropped_and_counted():
     assert box.dropped == 1
 
 
-def test_it_says_when_its_reader_falls_behind():
-    box = inbox(4 * OVERHEAD)
-    put(box)
-    put(box)
-    assert not box.is_half_full
-    put(box)
-    assert box.is_half_full
-    box.take(2, 0.0)
-    assert not box.is_half_full
-
-
 def test_one_item_larger_than_the_whole_queue_is_dropped():
     box = inbox(OVERHEAD)
     put(box, 1)

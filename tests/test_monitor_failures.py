@@ -12,6 +12,7 @@ from drift_middleware.drift.baseline import Baseline
 from drift_middleware.inbox import OVERHEAD
 from drift_middleware.monitor import Monitor
 from drift_middleware.schemas import Rows
+from tests.faults.locking import locked
 
 RNG = np.random.default_rng(0)
 BASELINE = Baseline.fit({"amount": RNG.lognormal(size=400), "score": RNG.random(400)})
@@ -47,14 +48,6 @@ def patient_watching(path, monkeypatch, **options):
         record(one, 10)
         one.drain()
         yield one
-
-
-@contextmanager
-def locked(path):
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drift_middleware.monitor import Monitor
-from drift_middleware.pacing import LATE_SECONDS, LEAST_SECONDS, MOST_SECONDS, Pace
+from drift_middleware.pacing import LATE_SECONDS, PIECE_SECONDS, REST_SECONDS, Pace
 
 BASELINE = {"x": np.random.default_rng(0).random(400)}
 
@@ -32,25 +32,23 @@ def work(monkeypatch):
     return go
 
 
-def test_it_rests_after_a_piece_of_work_and_never_long(rests, work):
+def test_it_rests_after_a_piece_of_work_and_as_long_after_a_long_one(rests, work):
     pace = Pace(lambda: False)
     pace.begin()
     pace.give_way()
     assert rests == []
-    work(LEAST_SECONDS)
+    work(PIECE_SECONDS)
     pace.give_way()
-    work(2 * MOST_SECONDS)
+    work(5 * PIECE_SECONDS)
     pace.give_way()
-    first, second = rests
-    assert first >= LEAST_SECONDS
-    assert second == MOST_SECONDS
+    assert rests == [REST_SECONDS] * 2
 
 
 def test_what_is_too_little_to_rest_from_adds_up(rests, work):
     pace = Pace(lambda: False)
     pace.begin()
     for _ in range(4):
-        work(LEAST_SECONDS / 2)
+        work(PIECE_SECONDS / 2)
         pace.give_way()
     assert rests
 
@@ -59,7 +57,7 @@ def test_it_does_not_rest_while_somebody_waits(rests, work):
     waits = iter([True, False])
     pace = Pace(lambda: next(waits))
     pace.begin()
-    work(LEAST_SECONDS)
+    work(PIECE_SECONDS)
     pace.give_way()
     assert rests == []
     pace.give_way()
@@ -73,7 +71,7 @@ def test_it_does_not_rest_where_it_falls_behind(rests, work):
     pace.give_way()
     assert rests == []
     pace.begin()
-    work(LEAST_SECONDS)
+    work(PIECE_SECONDS)
     pace.give_way()
     assert len(rests) == 1
 
@@ -92,7 +90,7 @@ def monitor(tmp_path):
 
 
 def test_a_batch_is_worked_off_in_pieces(monitor, rests, monkeypatch):
-    monkeypatch.setattr("drift_middleware.pacing.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("drift_middleware.pacing.PIECE_SECONDS", 0.0)
     monkeypatch.setattr("drift_middleware.pacing.LATE_SECONDS", 60.0)  # on a busy machine
     for x in np.random.default_rng(1).random(300).tolist():
         monitor.record({"x": x})

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 0.5
 "how soon an idle worker learns of the checks of others"
-GATHER_SECONDS = 0.1
-"how long requests are gathered before they are read together"
 FORK_SECONDS = 1.0
 "how long a fork waits for a transaction to end"
 SAY_SECONDS = 60.0
@@ -310,10 +308,9 @@ class Monitor(Control):
         recorder.give_way = self._pace.give_way
         stopping = self._is_stopping
         while True:
-            last, began = stopping.is_set(), time.monotonic()
-            asked = self._asked
+            last, asked = stopping.is_set(), self._asked
             with self._writing:
-                self._pace.begin()
+                self._pace.begin(len(inbox))
                 self._round(recorder, inbox)
             with rounds:
                 self._answered = asked
@@ -323,7 +320,7 @@ class Monitor(Control):
                 recorder.close()
                 return
             if not stopping.is_set():
-                inbox.wait(IDLE_SECONDS, GATHER_SECONDS - (time.monotonic() - began))
+                inbox.wait(IDLE_SECONDS, self._pace.gather_seconds())
 
     def _is_pressed(self) -> bool:
         """Say whether somebody waits for the thread."""

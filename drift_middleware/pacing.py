@@ -1,8 +1,10 @@
-"""Pacing: the thread gives way, piece by piece, to those who serve requests.
+"""Pacing: how the thread shares a process with those who serve requests.
 
 Only one thread of a process runs Python at a time, and one that asks for its turn waits up to 5 ms
 for it; an event loop asks at every callback.  So a thread that works off a batch of 500 in one go
-stalls all requests for as long as that takes.
+stalls all requests for as long as that takes: it gives way, piece by piece.  And a round of reading
+and writing costs 2 ms beside its rows, where requests have emptied the caches: what comes slowly is
+gathered for longer.
 """
 
 from __future__ import annotations
@@ -16,10 +18,16 @@ REST_SECONDS = 0.0005
 "at a time: what is read waits, and other processes wait for the buffer"
 LATE_SECONDS = 0.05
 "after which there is no more rest: who takes so long falls behind, and the queue grows"
+GATHER_SECONDS = 0.1
+"how long requests are gathered before they are read together, no less"
+LONGEST_SECONDS = 0.25
+"no more: so much is lost if the process is killed"
+ENOUGH = 500
+"requests to read together: beside the work on them, a round's own is little"
 
 
 class Pace:
-    """Rests for a moment after each piece of work.
+    """When to rest in a round of work, and how long to gather for the next.
 
     Parameters
     ----------
@@ -30,10 +38,18 @@ class Pace:
     def __init__(self, is_pressed: Callable[[], bool]) -> None:
         self._is_pressed = is_pressed
         self._began = self._since = perf_counter()
+        self._gather = GATHER_SECONDS
 
-    def begin(self) -> None:
-        """Note that work begins now."""
-        self._began = self._since = perf_counter()
+    def begin(self, came: int) -> None:
+        """Note that a round begins now, and how many requests came since the last one began."""
+        now = perf_counter()
+        until_enough = ENOUGH * (now - self._began) / max(came, 1)
+        self._gather = min(max(until_enough, GATHER_SECONDS), LONGEST_SECONDS)
+        self._began = self._since = now
+
+    def gather_seconds(self) -> float:
+        """Return how long to gather before the next round: what is left of it since this one."""
+        return self._gather - (perf_counter() - self._began)
 
     def give_way(self) -> None:
         """Let others have their turn, if this has taken a while."""

@@ -38,7 +38,7 @@ class Exchange(Struct, gc=False):
     response_headers: Headers = []
     response_body: bytes = b""
     at: float = 0.0
-    "seconds since the epoch; of live traffic to a tenth of a second, in which it is gathered"
+    "seconds since the epoch; of live traffic to a quarter of a second, in which it is gathered"
     seconds: float = 0.0
     "from the request to the end of its response; 0 for live traffic, where it is not measured"
     truncated: bool = False

@@ -1,4 +1,4 @@
-"""The thread rests between pieces of its work, unless somebody waits for it."""
+"""The thread rests between pieces of its work, and gathers longer what comes slowly."""
 
 import threading
 import time
@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from drift_middleware.monitor import Monitor
-from drift_middleware.pacing import LATE_SECONDS, PIECE_SECONDS, REST_SECONDS, Pace
+from drift_middleware.pacing import (
+    ENOUGH,
+    GATHER_SECONDS,
+    LATE_SECONDS,
+    LONGEST_SECONDS,
+    PIECE_SECONDS,
+    REST_SECONDS,
+    Pace,
+)
 
 BASELINE = {"x": np.random.default_rng(0).random(400)}
 
@@ -34,7 +42,7 @@ def work(monkeypatch):
 
 def test_it_rests_after_a_piece_of_work_and_as_long_after_a_long_one(rests, work):
     pace = Pace(lambda: False)
-    pace.begin()
+    pace.begin(0)
     pace.give_way()
     assert rests == []
     work(PIECE_SECONDS)
@@ -46,7 +54,7 @@ def test_it_rests_after_a_piece_of_work_and_as_long_after_a_long_one(rests, work
 
 def test_what_is_too_little_to_rest_from_adds_up(rests, work):
     pace = Pace(lambda: False)
-    pace.begin()
+    pace.begin(0)
     for _ in range(4):
         work(PIECE_SECONDS / 2)
         pace.give_way()
@@ -56,7 +64,7 @@ def test_what_is_too_little_to_rest_from_adds_up(rests, work):
 def test_it_does_not_rest_while_somebody_waits(rests, work):
     waits = iter([True, False])
     pace = Pace(lambda: next(waits))
-    pace.begin()
+    pace.begin(0)
     work(PIECE_SECONDS)
     pace.give_way()
     assert rests == []
@@ -66,14 +74,33 @@ def test_it_does_not_rest_while_somebody_waits(rests, work):
 
 def test_it_does_not_rest_where_it_falls_behind(rests, work):
     pace = Pace(lambda: False)
-    pace.begin()
+    pace.begin(0)
     work(1.1 * LATE_SECONDS)
     pace.give_way()
     assert rests == []
-    pace.begin()
+    pace.begin(0)
     work(PIECE_SECONDS)
     pace.give_way()
     assert len(rests) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [
+        (0, LONGEST_SECONDS),
+        (1, LONGEST_SECONDS),
+        (ENOUGH / 0.2, 0.2),
+        (ENOUGH / GATHER_SECONDS, GATHER_SECONDS),
+        (1e6, GATHER_SECONDS),
+    ],
+)
+def test_it_gathers_until_there_is_enough_to_do_but_not_for_long(work, rate, seconds):
+    pace = Pace(lambda: False)
+    work(1.0)
+    pace.begin(round(rate))
+    assert pace.gather_seconds() == pytest.approx(seconds)
+    work(0.03)
+    assert pace.gather_seconds() == pytest.approx(seconds - 0.03), "of which a round takes its part"
 
 
 def until(condition):

@@ -9,9 +9,9 @@ NUMBERS = [float(number) for number in range(500)]
 GUNICORN = "-m gunicorn app:app -b 127.0.0.1:{port} -w 2 -k uvicorn_worker.UvicornWorker"
 # Who waits for a minute before it writes shows that the end did not wait for that.
 PATIENT = """
-from drift_middleware import monitor
+from drift_middleware import pacing
 
-monitor.GATHER_SECONDS = 60.0
+pacing.GATHER_SECONDS = pacing.LONGEST_SECONDS = 60.0
 
 from app import app
 """

@@ -16,13 +16,13 @@ PIECE_SECONDS = 0.0005
 "of work between two rests, no less: each costs the caches of a core what they hold"
 REST_SECONDS = 0.0005
 "at a time: what is read waits, and other processes wait for the buffer"
-LATE_SECONDS = 0.05
+LATE_SECONDS = 0.25
 "after which there is no more rest: who takes so long falls behind, and the queue grows"
 GATHER_SECONDS = 0.1
 "how long requests are gathered before they are read together, no less"
 LONGEST_SECONDS = 0.25
 "no more: so much is lost if the process is killed"
-ENOUGH = 500
+ENOUGH = 300
 "requests to read together: beside the work on them, a round's own is little"
 
 

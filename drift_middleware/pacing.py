@@ -16,8 +16,8 @@ PIECE_SECONDS = 0.0005
 "of work between two rests, no less: each costs the caches of a core what they hold"
 REST_SECONDS = 0.0005
 "at a time: what is read waits, and other processes wait for the buffer"
-LATE_SECONDS = 0.25
-"after which there is no more rest: who takes so long falls behind, and the queue grows"
+RESTED_SECONDS = 0.05
+"in one round, no more: a busy process gives the turn back late, and who rests on falls behind"
 GATHER_SECONDS = 0.1
 "how long requests are gathered before they are read together, no less"
 LONGEST_SECONDS = 0.25
@@ -38,6 +38,7 @@ class Pace:
     def __init__(self, is_pressed: Callable[[], bool]) -> None:
         self._is_pressed = is_pressed
         self._began = self._since = perf_counter()
+        self._rested = 0.0
         self._gather = GATHER_SECONDS
 
     def begin(self, came: int) -> None:
@@ -46,6 +47,7 @@ class Pace:
         until_enough = ENOUGH * (now - self._began) / max(came, 1)
         self._gather = min(max(until_enough, GATHER_SECONDS), LONGEST_SECONDS)
         self._began = self._since = now
+        self._rested = 0.0
 
     def gather_seconds(self) -> float:
         """Return how long to gather before the next round: what is left of it since this one."""
@@ -54,10 +56,11 @@ class Pace:
     def give_way(self) -> None:
         """Let others have their turn, if this has taken a while."""
         now = perf_counter()
-        worked, is_late = now - self._since, now - self._began > LATE_SECONDS
-        if worked >= PIECE_SECONDS and not is_late and not self._is_pressed():
+        is_due = now - self._since >= PIECE_SECONDS and self._rested < RESTED_SECONDS
+        if is_due and not self._is_pressed():
             sleep(REST_SECONDS)
             self._since = perf_counter()
+            self._rested += self._since - now
 
 
 def go_on() -> None:

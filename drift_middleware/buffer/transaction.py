@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence, Set
-from itertools import count
+from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import chain, count
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from drift_middleware.schemas import Check, Tally
 MAX_COLUMNS = 1900
 "SQLite allows 2,000 columns; further ones are tallied but not kept"
 RESERVED = frozenset({"id", "at"})
+SIZES = (64, 32, 16, 8, 4, 2, 1)
+"rows that one statement inserts"
 UNSTORABLE = (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 "what SQLite raises for a value that it cannot hold"
 
@@ -63,18 +65,38 @@ class SqliteTransaction(SqliteOutbox):
     ) -> None:
         """Keep rows, a list per column."""
         stored = self._stored_as(columns, types or {})
-        names = ", ".join(["at", *map(quoted, stored)])
-        marks = ", ".join("?" * (len(stored) + 1))
-        sql = f"INSERT INTO rows ({names}) VALUES ({marks})"  # noqa: S608  # names are quoted
+        names = ["at", *map(quoted, stored)]
         self._run("SAVEPOINT append_rows")
         try:
-            self._run_many(sql, zip(at, *stored.values(), strict=True))
+            self._insert(names, zip(at, *stored.values(), strict=True))
         except UNSTORABLE:
             # Clients choose the values, and one of them must not lose all the others.
             self._run("ROLLBACK TO append_rows")
             clean = [map(_storable, values) for values in stored.values()]
-            self._run_many(sql, zip(at, *clean, strict=True))
+            self._insert(names, zip(at, *clean, strict=True))
         self._run("RELEASE append_rows")
+
+    def _insert(self, names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert many rows with a statement, not one.
+
+        With each statement that runs, Python's lock is let go of, and a server at its limit gives
+        it back late: row by row, the thread would fall behind.
+        """
+        lines, begin = list(rows), 0
+        line = f"({', '.join('?' * len(names))})"
+        room = self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(names)
+        # Powers of two: a statement for each number of rows would have to be prepared each time.
+        sizes = [size for size in SIZES if size <= room]
+        for size in sizes:
+            end = begin + (len(lines) - begin) // size * size
+            if end > begin:
+                marks = ", ".join([line] * size)
+                parts = (lines[i : i + size] for i in range(begin, end, size))
+                self._run_many(
+                    f"INSERT INTO rows ({', '.join(names)}) VALUES {marks}",  # noqa: S608  # names are quoted
+                    [list(chain.from_iterable(part)) for part in parts],
+                )
+            begin = end
 
     def last_row(self) -> int:
         """Return the number of the newest row."""

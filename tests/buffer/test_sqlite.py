@@ -81,6 +81,36 @@ def kept(store, *names):
         return tx.read_rows(names, 0, 10_000)
 
 
+@pytest.mark.parametrize("rows", [1, 63, 64, 65, 127, 500, 1001])
+def test_any_number_of_rows_is_kept_in_its_order(store, rows):
+    values = {"x": [float(i) for i in range(rows)], "name": [f"row {i}" for i in range(rows)]}
+    keep(store, values)
+    assert kept(store, "x", "name") == values
+
+
+def test_one_value_that_cannot_be_stored_loses_none_of_the_other_rows(store):
+    keep(store, {"x": [*range(299), 2**70]})
+    assert kept(store, "x")["x"] == [*range(299), 2.0**70]
+
+
+@pytest.mark.parametrize("columns", [600, transaction.MAX_COLUMNS])
+def test_rows_that_are_too_wide_for_one_statement_are_kept(store, columns):
+    with store.transaction() as tx:
+        tx._db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 2000)
+        tx.append_rows([1.0] * 70, {f"c{i}": [i] * 70 for i in range(columns)})
+    assert kept(store, "c0", f"c{columns - 1}")[f"c{columns - 1}"] == [columns - 1] * 70
+
+
+def test_rows_are_inserted_by_few_statements(store):
+    keep(store, {"x": [0.0]})
+    ran = []
+    with store.transaction() as tx:
+        tx._db.set_trace_callback(ran.append)
+        tx.append_rows([1.0] * 500, {"x": [1.0] * 500})
+        tx._db.set_trace_callback(None)
+    assert len([sql for sql in ran if sql.startswith("INSERT")]) <= 500 / 64 + 6
+
+
 def add_check(store, number, signals=b"{}", **fields):
     check = Check(number=number, at=f"at {number}", requests=5, rows=6, **fields)
     with store.transaction() as tx:

@@ -112,6 +112,7 @@ def test_traffic_stays_the_baseline_after_a_restart_until_another_one_is_configu
 def test_all_is_counted_while_everybody_changes_something_at_once(tmp_path, what):
     with workers(tmp_path, keep_rows=5000) as both:
         both[0].predict(220)
+        both[0].report()  # writes what it has: the other one is to find enough for a baseline
         with ThreadPoolExecutor(8) as pool:
             sending = [pool.submit(both[i % 2].predict, 100, seed=i) for i in range(4)]
             changing = [pool.submit(both[i % 2].change, what) for i in range(10)]

@@ -21,7 +21,7 @@ RESTED_SECONDS = 0.05
 GATHER_SECONDS = 0.1
 "how long requests are gathered before they are read together, no less"
 LONGEST_SECONDS = 0.25
-"no more: so much is lost if the process is killed"
+"no more: what is gathered is lost if the process is killed"
 ENOUGH = 300
 "requests to read together: beside the work on them, a round's own is little"
 

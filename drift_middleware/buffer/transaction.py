@@ -19,7 +19,7 @@ MAX_COLUMNS = 1900
 "SQLite allows 2,000 columns; further ones are tallied but not kept"
 RESERVED = frozenset({"id", "at"})
 SIZES = (64, 32, 16, 8, 4, 2, 1)
-"rows that one statement inserts"
+"rows that one statement inserts: few sizes, for each has to be prepared"
 UNSTORABLE = (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 "what SQLite raises for a value that it cannot hold"
 
@@ -85,9 +85,9 @@ class SqliteTransaction(SqliteOutbox):
         lines, begin = list(rows), 0
         line = f"({', '.join('?' * len(names))})"
         room = self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(names)
-        # Powers of two: a statement for each number of rows would have to be prepared each time.
-        sizes = [size for size in SIZES if size <= room]
-        for size in sizes:
+        for size in SIZES:
+            if size > room:
+                continue
             end = begin + (len(lines) - begin) // size * size
             if end > begin:
                 marks = ", ".join([line] * size)

@@ -147,10 +147,6 @@ class Recorder(Steering):
                 if self._watch is not None and tx.pending()[0] and self._elapsed() >= 1:
                     self._check(tx, self._watch)
 
-    def remaining(self) -> int:
-        """Return the captured requests that are left until the next check, as last seen here."""
-        return max(self.config.check_every - self.view.pending, 1)
-
     # What all workers share.
 
     @contextmanager

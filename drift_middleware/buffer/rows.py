@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drift_middleware.buffer.known import Known
 from drift_middleware.buffer.reading import SqliteReader
 from drift_middleware.buffer.store import Transaction
 from drift_middleware.buffer.transaction import SqliteTransaction, quoted
@@ -44,7 +45,7 @@ class SqliteRows(SqliteReader):
         """Read several things as they were together."""
         with self._reading() as connection:
             connection.execute("BEGIN")
-            yield SqliteTransaction(connection, {}, 0, 0)
+            yield SqliteTransaction(connection, Known(), 0, 0)
 
     def columns(self) -> dict[str, str]:
         """Give the captured columns in the order of their coming, and how `rows` names each."""

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from drift_middleware.buffer.known import Known
 from drift_middleware.buffer.reading import SqliteReader
 from drift_middleware.buffer.rows import SqliteRows
 from drift_middleware.buffer.schema import prepare
@@ -44,8 +45,7 @@ class SqliteStore(SqliteReader):
         self.keep_checks = keep_checks
         self.db: sqlite3.Connection | None = None
         self._files: dict[Path, Identity] = {}
-        self._data_version = -1
-        self._names: dict[str, str] = {}
+        self._known = Known()
         self._is_known = False
         "whether what is there was a database when it was last opened"
         self._is_doubtful = False
@@ -72,8 +72,7 @@ class SqliteStore(SqliteReader):
         self._is_known = True
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._is_doubtful, self._size = False, 0
-        self._data_version = -1
-        self._names = {}
+        self._known = Known()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -90,22 +89,23 @@ class SqliteStore(SqliteReader):
             self._look_for_damage()
             db.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteTransaction(db, self._names, self.keep_rows, self.keep_checks)
+                version = _version(db)
+                if version != self._known.version:
+                    self._known.forget(version)
+                tx = SqliteTransaction(db, self._known, self.keep_rows, self.keep_checks)
+                yield tx
+                tx.write_counters()
+                db.execute("COMMIT")
             except BaseException:
+                self._known = Known()
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-                # The column that a rolled-back statement added is not there any more.
-                self._names.clear()
                 raise
-            db.execute("COMMIT")
 
     def is_changed(self) -> bool:
-        """Say whether another process wrote since the last call."""
+        """Say whether another process wrote since the last transaction."""
         with self._errors("read"):
-            (version,) = self._connection().execute("PRAGMA data_version").fetchone()
-        changed = version != self._data_version
-        self._data_version = version
-        return bool(changed)
+            return _version(self._connection()) != self._known.version
 
     def _connection(self) -> sqlite3.Connection:
         """Open what is closed; refuse to go on with a file that is not there any more."""
@@ -189,6 +189,12 @@ class SqliteStore(SqliteReader):
                             path.unlink()
             finally:
                 self.close()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that others change when they write, and the connection itself does not."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
 
 
 def _is_damage(cause: BaseException | None) -> bool:

@@ -226,5 +226,5 @@ class Store(Reader, Protocol):
         ...
 
     def is_changed(self) -> bool:
-        """Say whether another process wrote since the last call.  Opens, and refuses, as above."""
+        """Say whether others wrote since the last transaction.  Opens, and refuses, as above."""
         ...

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain, count
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
+from drift_middleware.buffer.known import Known, add_to
 from drift_middleware.buffer.outbox import SqliteOutbox
 from drift_middleware.buffer.packing import pack, unpack
 from drift_middleware.buffer.reading import CHECK_COLUMNS, read_baseline, read_state
@@ -18,8 +21,10 @@ from drift_middleware.schemas import Check, Tally
 MAX_COLUMNS = 1900
 "SQLite allows 2,000 columns; further ones are tallied but not kept"
 RESERVED = frozenset({"id", "at"})
-SIZES = (64, 32, 16, 8, 4, 2, 1)
-"rows that one statement inserts: few sizes, for each has to be prepared"
+SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+"lines that one statement inserts: few sizes, for each has to be prepared"
+MOST_VALUES = 8192
+"in one statement"
 UNSTORABLE = (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 "what SQLite raises for a value that it cannot hold"
 
@@ -28,34 +33,50 @@ class SqliteTransaction(SqliteOutbox):
     """A `Transaction`: statements between `BEGIN IMMEDIATE` and `COMMIT`."""
 
     def __init__(
-        self, db: sqlite3.Connection, names: dict[str, str], keep_rows: int, keep_checks: int
+        self, db: sqlite3.Connection, known: Known, keep_rows: int, keep_checks: int
     ) -> None:
         self._db = db
         self._run = db.execute
-        self._run_many = db.executemany
-        self._names = names
+        self._known = known
+        self._counted: Counter[str] = Counter()
         self._keep_rows = keep_rows
         self._keep_checks = keep_checks
 
     def get(self, key: str) -> bytes | None:
         """Read a piece of shared state."""
-        return read_state(self._db, key)
+        state = self._known.state
+        if key not in state:
+            state[key] = read_state(self._db, key)
+        return state[key]
 
     def put(self, key: str, value: bytes) -> None:
         """Write a piece of shared state."""
         self._run("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", (key, value))
+        self._known.state[key] = value
 
     def count(self, counters: Mapping[str, int]) -> None:
         """Add to the counters."""
-        self._run_many(
-            "INSERT INTO counters (name, value) VALUES (?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            [(_name(name), value) for name, value in counters.items() if value],
-        )
+        for name, value in counters.items():
+            self._counted[_name(name)] += value
 
     def counters(self) -> dict[str, int]:
         """Read all counters."""
-        return dict(self._run("SELECT name, value FROM counters").fetchall())
+        self.write_counters()
+        if self._known.counters is None:
+            self._known.counters = dict(self._run("SELECT name, value FROM counters").fetchall())
+        return dict(self._known.counters)
+
+    def write_counters(self) -> None:
+        """Write what was counted in this transaction: once, as late as can be."""
+        counted = {name: value for name, value in self._counted.items() if value}
+        self._insert(
+            "counters",
+            ("name", "value"),
+            counted.items(),
+            " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        )
+        self._known.note_counted(counted)
+        self._counted.clear()
 
     def append_rows(
         self,
@@ -66,37 +87,31 @@ class SqliteTransaction(SqliteOutbox):
         """Keep rows, a list per column."""
         stored = self._stored_as(columns, types or {})
         names = ["at", *map(quoted, stored)]
-        self._run("SAVEPOINT append_rows")
-        try:
-            self._insert(names, zip(at, *stored.values(), strict=True))
-        except UNSTORABLE:
-            # Clients choose the values, and one of them must not lose all the others.
-            self._run("ROLLBACK TO append_rows")
-            clean = [map(_storable, values) for values in stored.values()]
-            self._insert(names, zip(at, *clean, strict=True))
-        self._run("RELEASE append_rows")
+        self._insert("rows", names, zip(at, *stored.values(), strict=True))
 
-    def _insert(self, names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Insert many rows with a statement, not one.
+    def _insert(
+        self, table: str, names: Sequence[str], lines: Iterable[Sequence[Any]], clause: str = ""
+    ) -> None:
+        """Insert many lines with a statement, not one.
 
         With each statement that runs, Python's lock is let go of, and a server at its limit gives
-        it back late: row by row, the thread would fall behind.
+        it back late: line by line, the thread would fall behind.
         """
-        lines, begin = list(rows), 0
-        line = f"({', '.join('?' * len(names))})"
-        room = self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(names)
+        left, marks = list(lines), f"({', '.join('?' * len(names))})"
+        most = min(self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER), MOST_VALUES)
         for size in SIZES:
-            if size > room:
+            if size > len(left) or size * len(names) > most:
                 continue
-            end = begin + (len(lines) - begin) // size * size
-            if end > begin:
-                marks = ", ".join([line] * size)
-                parts = (lines[i : i + size] for i in range(begin, end, size))
-                self._run_many(
-                    f"INSERT INTO rows ({', '.join(names)}) VALUES {marks}",  # noqa: S608  # names are quoted
-                    [list(chain.from_iterable(part)) for part in parts],
-                )
-            begin = end
+            into = f"{table} ({', '.join(names)})"
+            sql = f"INSERT INTO {into} VALUES {', '.join([marks] * size)}{clause}"  # noqa: S608  # names are quoted
+            while size <= len(left):
+                values = [*chain.from_iterable(left[:size])]
+                del left[:size]
+                try:
+                    self._run(sql, values)
+                except UNSTORABLE:
+                    # Clients choose the values, and one of them must not lose all the others.
+                    self._run(sql, [*map(_storable, values)])
 
     def last_row(self) -> int:
         """Return the number of the newest row."""
@@ -120,40 +135,46 @@ class SqliteTransaction(SqliteOutbox):
 
     def trim_rows(self) -> None:
         """Delete the oldest rows, beyond those that are kept."""
-        self._run("DELETE FROM rows WHERE id <= ?", (self.last_row() - self._keep_rows,))
+        newest = "SELECT max(id) FROM rows"
+        self._run(f"DELETE FROM rows WHERE id <= ({newest}) - ?", (self._keep_rows,))  # noqa: S608  # constants
 
     def append_tallies(self, tallies: Sequence[Tally]) -> None:
         """Keep tallies for the next check."""
-        self._run_many(
-            "INSERT INTO tallies (segment, slice, requests, rows, counts) VALUES (?, ?, ?, ?, ?)",
+        self._insert(
+            "tallies",
+            ("segment", "slice", "requests", "rows", "counts"),
             [(one.segment, one.slice, one.requests, one.rows, pack(one.counts)) for one in tallies],
         )
+        self._known.note_tallies(tallies)
 
     def pending(self) -> tuple[int, int]:
         """Return the requests and rows tallied since the last check."""
-        sums = "coalesce(sum(requests), 0), coalesce(sum(rows), 0)"
-        found = self._run(f"SELECT {sums} FROM tallies WHERE segment = ''")  # noqa: S608  # constants
-        requests, rows = found.fetchone()
-        return int(requests), int(rows)
+        if self._known.pending is None:
+            sums = "coalesce(sum(requests), 0), coalesce(sum(rows), 0)"
+            found = self._run(f"SELECT {sums} FROM tallies WHERE segment = ''")  # noqa: S608  # constants
+            requests, rows = found.fetchone()
+            self._known.pending = int(requests), int(rows)
+        return self._known.pending
 
     def pending_tallies(self) -> dict[str, list[Tally]]:
         """Return the tallies since the last check by segment, one per time slice, oldest first."""
-        merged: dict[tuple[str, int], Tally] = {}
-        columns = "slice, requests, rows, counts, segment"
-        found = self._run(f"SELECT {columns} FROM tallies ORDER BY segment, slice")  # noqa: S608  # constants
-        for slice_, requests, rows, packed, segment in found:
-            tally = Tally(slice_, requests, rows, unpack(packed).astype("i8"), segment)
-            known = merged.setdefault((segment, slice_), tally)
-            if known is not tally:
-                known.add(tally)
+        if self._known.tallies is None:
+            self._known.tallies = {}
+            columns = "slice, requests, rows, counts, segment"
+            for slice_, requests, rows, packed, segment in self._run(
+                f"SELECT {columns} FROM tallies"  # noqa: S608  # constants
+            ):
+                counts = unpack(packed).astype("i8")
+                add_to(self._known.tallies, Tally(slice_, requests, rows, counts, segment))
         by_segment: dict[str, list[Tally]] = {}
-        for tally in merged.values():
-            by_segment.setdefault(tally.segment, []).append(tally)
+        for (segment, _), tally in sorted(self._known.tallies.items(), key=itemgetter(0)):
+            by_segment.setdefault(segment, []).append(tally)
         return by_segment
 
     def forget_tallies(self) -> None:
         """Drop the tallies since the last check."""
         self._run("DELETE FROM tallies")
+        self._known.pending, self._known.tallies = (0, 0), {}
 
     def append_check(
         self, check: Check, fingerprint: str, counts: bytes, signals: bytes, slices: bytes
@@ -197,23 +218,27 @@ class SqliteTransaction(SqliteOutbox):
     ) -> dict[str, Sequence[Any]]:
         """Give the columns the names that they have in `rows`; their first value adds them."""
         keys = {_name(name): values for name, values in columns.items()}
-        if not self._names.keys() >= keys.keys():
-            self._names.update(self._registered())  # another process may have added some
-            new = {key: values for key, values in keys.items() if key not in self._names}
+        if not self._known.names.keys() >= keys.keys():
+            self._known.names.update(self._registered())  # another process may have added some
+            new = {key: values for key, values in keys.items() if key not in self._known.names}
             present = [key for key, values in new.items() if any(map(_is_present, values))]
             self._add_columns(present, {_name(name): kind for name, kind in types.items()})
-        return {self._names[key]: values for key, values in keys.items() if key in self._names}
+        return {
+            self._known.names[key]: values
+            for key, values in keys.items()
+            if key in self._known.names
+        }
 
     def _add_columns(self, keys: Sequence[str], types: Mapping[str, str]) -> None:
-        taken = {*RESERVED} | {where.casefold() for where in self._names.values()}
-        for key in keys[: max(MAX_COLUMNS - len(self._names), 0)]:
+        taken = {*RESERVED} | {where.casefold() for where in self._known.names.values()}
+        for key in keys[: max(MAX_COLUMNS - len(self._known.names), 0)]:
             where = _free_name(key, taken)
             taken.add(where.casefold())
             # Of no type unless all values are of one: to suit the type of a column, SQLite would
             # read the text "01234" as 1234.
             self._run(f"ALTER TABLE rows ADD COLUMN {quoted(where)} {types.get(key, '')}")
             self._run("INSERT INTO columns (name, stored_as) VALUES (?, ?)", (key, where))
-            self._names[key] = where
+            self._known.names[key] = where
 
 
 def _is_present(value: Any) -> bool:

@@ -90,9 +90,12 @@ def _moments(channels: Channels, counts: Floats) -> Floats:
 def _watch_scale(past: Dependence, scale: int, moments: Floats) -> tuple[Floats, Floats, Floats]:
     line = np.concatenate([past.last[scale][None], moments])
     some = line[:, 0] > 0
-    # A slice without rows says nothing: its neighbours are compared across it.
-    latest = np.maximum.accumulate(np.where(some, np.arange(len(line))[:, None], 0))
-    before = line[:-1] if some.all() else np.take_along_axis(line, latest[:-1, None], axis=0)
+    if some.all():  # nearly always
+        before, last = line[:-1], line[-1]
+    else:  # a slice without rows says nothing: its neighbours are compared across it
+        latest = np.maximum.accumulate(np.where(some, np.arange(len(line))[:, None], 0))
+        before = np.take_along_axis(line, latest[:-1, None], axis=0)
+        last = np.take_along_axis(line, latest[-1:, None], axis=0)[0]
     ratio = _squared_difference(before, moments)
     seen = past.seen[scale] + np.concatenate([0 * some[:1], np.cumsum(some[1:], axis=0)])
     pairs = np.clip(seen + HEAD_START * scale, 1, MEMORY)
@@ -100,7 +103,6 @@ def _watch_scale(past: Dependence, scale: int, moments: Floats) -> tuple[Floats,
     variance = past.variance[scale]
     for each, weight in zip(ratio, counts / pairs[:-1], strict=True):
         variance = variance + (np.minimum(each, CAP * np.maximum(variance, 1)) - variance) * weight
-    last = np.take_along_axis(line, latest[-1:, None], axis=0)[0]
     return variance, last, seen[-1]
 
 

@@ -7,6 +7,7 @@ A signal's level needs two things: evidence that something changed (`evidence`),
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +29,8 @@ Number = TypeVar("Number", bound=np.generic)
 BLOCK = 2000
 # Nats in favour of the baseline, and against the changed rows, that end a drift.
 CALM = 9.0
+
+_gravity = attrgetter("level", "changed")
 
 
 class ChannelVerdict(Struct, frozen=True, eq=False):
@@ -57,7 +60,7 @@ class Verdict(Struct, frozen=True, eq=False):
     @property
     def worst(self) -> ChannelVerdict:
         """The channel with the highest level; then one that changed; then the first."""
-        return max(self.channels, key=lambda channel: (channel.level, channel.changed))
+        return max(self.channels, key=_gravity)
 
     @property
     def level(self) -> int:
@@ -181,8 +184,12 @@ class Detector:
         from the baseline for certain, or where nothing changed.
         """
         ch, recent = self.channels, state.previous + state.current
-        segment = self._segment(state.bets)
-        of_segment, of_recent = self._effects(state, segment, recent)
+        if state.changed.any():
+            segment = self._segment(state.bets)
+            of_segment, of_recent = self._effects(state, segment, recent)
+        else:
+            (of_recent,) = self._effects(state, recent)
+            segment, of_segment = recent, of_recent
         bounds = of_segment.at_least, of_recent.at_least
         since_change = state.changed & (bounds[0] >= bounds[1])
         rows = np.where(since_change[ch.of], segment, recent)
@@ -246,6 +253,8 @@ class Detector:
 
     def _grade(self, state: State) -> State:
         """Raise on a lower bound, ease on what recent rows still show, let go of ended drifts."""
+        if not state.changed.any():  # nearly always: what has not changed has no level
+            return state
         ch, recent = self.channels, state.previous + state.current
         of_segment, of_recent = self._effects(state, self._segment(state.bets), recent)
         at_least = np.maximum(of_segment.at_least, of_recent.at_least)
@@ -263,12 +272,10 @@ class Detector:
         level = np.where(free, 0, np.where(ease, floor, level))
         return replace(state, bets=bets, level=level, changed=state.changed & ~free)
 
-    def _effects(self, state: State, segment: Floats, recent: Floats) -> tuple[Effect, Effect]:
+    def _effects(self, state: State, *pools: Floats) -> list[Effect]:
+        """Measure how far some rows (cells,) are from the baseline, one effect for each."""
         weights = effect.topped_up(self.channels, state.urn)
-        return (
-            self.effect(self.channels, segment, weights),
-            self.effect(self.channels, recent, weights),
-        )
+        return [self.effect(self.channels, rows, weights) for rows in pools]
 
     def _segment(self, bets: Bets) -> Floats:
         """Rows (cells,) since the change, as the best bet of each channel has it."""

@@ -30,15 +30,16 @@ def severity(verdict: Verdict) -> Severity:
 
 def summary(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Any]]:
     """Say in a line per signal what the history keeps of a check."""
-    return {
-        verdict.name: {
-            "severity": severity(verdict),
-            "moved": round(verdict.worst.moved, 4),
-            "at_least": round(verdict.worst.at_least, 4),
-            "evidence": round(verdict.worst.evidence, 3),
+    found = {}
+    for verdict in verdicts:
+        worst = verdict.worst
+        found[verdict.name] = {
+            "severity": SEVERITIES[worst.level],
+            "moved": round(worst.moved, 4),
+            "at_least": round(worst.at_least, 4),
+            "evidence": round(worst.evidence, 3),
         }
-        for verdict in verdicts
-    }
+    return found
 
 
 def signal_reports(

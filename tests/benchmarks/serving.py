@@ -13,6 +13,10 @@ bare one between any two others, and compared with what it did before and after:
 shared, and what it gives changes within seconds.  What is shown are medians, and the quartiles of
 the ratios.  wrk counts a stall by how many requests would have come in it.  A middleware that is
 not installed is left out.
+
+A server at its limit answers as many requests as it has processor time for, all of its threads
+together.  That is measured too, with less noise, for what others take of the machine is not in it:
+what the bare app takes for a request, and what each middleware adds.
 """
 
 from __future__ import annotations
@@ -226,9 +230,19 @@ def is_installed(variant: str) -> bool:
         return False
 
 
+class Server(NamedTuple):
+    port: int
+    process: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that all of its threads took so far."""
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def serving(variant: str, folder: Path):
-    """Serve one app on the first core; give its port."""
+    """Serve one app on the first core."""
     with closing(socket.socket()) as some:
         some.bind(("127.0.0.1", 0))
         port = some.getsockname()[1]
@@ -249,7 +263,7 @@ def serving(variant: str, folder: Path):
                 break
             except OSError:
                 time.sleep(0.1)
-        yield port
+        yield Server(port, server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
@@ -268,30 +282,44 @@ def ask(port: int, folder: Path) -> None:
 class Load(NamedTuple):
     rate: float
     "requests a second"
+    cpu: float
+    "microseconds a request"
     p50: float
     "milliseconds"
     p99: float
 
 
-def load(port: int, folder: Path, seconds: int) -> Load:
+def load(server: Server, folder: Path, seconds: int) -> Load:
     """Ask an app as fast as it answers."""
     command = ["taskset", "-c", "1", "wrk", "-t1", "-c8", f"-d{seconds}s", "--latency"]
+    before = server.cpu_seconds()
     done = subprocess.run(
-        [*command, "-s", "load.lua", f"http://127.0.0.1:{port}/predict"],
+        [*command, "-s", "load.lua", f"http://127.0.0.1:{server.port}/predict"],
         cwd=folder,
         check=True,
         capture_output=True,
         text=True,
     )
+    cpu = server.cpu_seconds() - before
     if "Non-2xx" in done.stdout:
         raise RuntimeError(done.stdout)
+    (requests,) = re.findall(r"(\d+) requests in", done.stdout)
     (rate,) = re.findall(r"Requests/sec:\s+([\d.]+)", done.stdout)
     shares = dict(re.findall(r"(50|99)%\s+([\d.]+[mu]?s)", done.stdout))
     p50, p99 = (
         float(re.match(r"[\d.]+", shares[share])[0]) * UNITS[re.sub(r"[\d.]+", "", shares[share])]
         for share in ("50", "99")
     )
-    return Load(float(rate), p50, p99)
+    return Load(float(rate), 1e6 * cpu / int(requests), p50, p99)
+
+
+class Beside(NamedTuple):
+    """How a variant compares with the bare app, asked before it and after it."""
+
+    share: float
+    "of its rate"
+    added: float
+    "microseconds of processor time a request"
 
 
 def main() -> int:
@@ -309,45 +337,52 @@ def main() -> int:
         if app is MODEL:
             variants.remove("sampled")  # of all that so few ask
         found: dict[str, list[Load]] = {name: [] for name in variants}
-        shares: dict[str, list[float]] = {name: [] for name in variants}
+        compared: dict[str, list[Beside]] = {name: [] for name in variants[1:]}
         for _ in range(options.runs):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 (folder / "served.py").write_text(app + WRAPPERS)
                 (folder / "load.lua").write_text(LOAD)
                 (folder / "bodies.txt").write_text("".join(f"{json.dumps(row)}\n" for row in asked))
-                measure(folder, options.rounds, options.seconds, found, shares)
-        show(title, found, shares)
+                measure(folder, options.rounds, options.seconds, found, compared)
+        show(title, found, compared)
     return 0
 
 
-def measure(folder: Path, rounds: int, seconds: int, found: dict, shares: dict) -> None:
-    """Add what `load` says of each variant, and its share of the bare app's rate around it."""
+def measure(folder: Path, rounds: int, seconds: int, found: dict, compared: dict) -> None:
+    """Add what `load` says of each variant, and how that compares with the bare app around it."""
     with ExitStack() as stack:
-        ports = {name: stack.enter_context(serving(name, folder)) for name in found}
+        servers = {name: stack.enter_context(serving(name, folder)) for name in found}
 
         def ask(variant: str) -> Load:
-            load(ports[variant], folder, 1)  # what it left undone is done in what is measured
-            found[variant].append(load(ports[variant], folder, seconds))
+            load(servers[variant], folder, 1)  # what it left undone is done in what is measured
+            found[variant].append(load(servers[variant], folder, seconds))
             return found[variant][-1]
 
         for _ in range(rounds):
             before = ask("bare")
-            for variant in list(found)[1:]:
+            for variant, found_beside in compared.items():
                 one, after = ask(variant), ask("bare")
-                shares[variant].append(2 * one.rate / (before.rate + after.rate))
+                rate, cpu = (before.rate + after.rate) / 2, (before.cpu + after.cpu) / 2
+                found_beside.append(Beside(one.rate / rate, one.cpu - cpu))
                 before = after
 
 
-def show(title: str, found: dict[str, list[Load]], shares: dict[str, list[float]]) -> None:
-    heads = f"{'requests/s':>11}{'of bare':>9}{'quartiles':>12}{'p50 ms':>8}{'p99 ms':>8}"
+def show(title: str, found: dict[str, list[Load]], compared: dict[str, list[Beside]]) -> None:
+    heads = (
+        f"{'requests/s':>11}{'of bare':>9}{'quartiles':>12}{'CPU us':>8}{'p50 ms':>8}{'p99 ms':>8}"
+    )
     print(f"\n{title:37}{heads}")
     for variant, loads in found.items():
-        rate, p50, p99 = (statistics.median(column) for column in zip(*loads, strict=True))
-        low, middle, high = statistics.quantiles(shares[variant] or [1.0, 1.0], n=4)
-        quartiles = f"{100 * low:.0f} to {100 * high:.0f}" if shares[variant] else ""
-        share = f"{100 * middle:8.1f}%{quartiles:>12}"
-        print(f"{NAMES[variant]:37}{rate:11,.0f}{share}{p50:8.2f}{p99:8.2f}")
+        rate, cpu, p50, p99 = (statistics.median(column) for column in zip(*loads, strict=True))
+        beside, took = f"{'100.0%':>9}{'':12}", f"{cpu:.0f}"
+        if variant in compared:
+            shares, added = zip(*compared[variant], strict=True)
+            low, middle, high = statistics.quantiles(shares, n=4)
+            quartiles = f"{100 * low:.0f} to {100 * high:.0f}"
+            beside = f"{100 * middle:8.1f}%{quartiles:>12}"
+            took = f"{statistics.median(added):+.0f}"
+        print(f"{NAMES[variant]:37}{rate:11,.0f}{beside}{took:>8}{p50:8.2f}{p99:8.2f}")
 
 
 if __name__ == "__main__":

@@ -101,14 +101,117 @@ def test_rows_that_are_too_wide_for_one_statement_are_kept(store, columns):
     assert kept(store, "c0", f"c{columns - 1}")[f"c{columns - 1}"] == [columns - 1] * 70
 
 
+@contextmanager
+def traced(store):
+    """Note the statements that are run; each lets go of Python's lock several times."""
+    ran = []
+    store.db.set_trace_callback(ran.append)
+    yield ran
+    store.db.set_trace_callback(None)
+
+
 def test_rows_are_inserted_by_few_statements(store):
     keep(store, {"x": [0.0]})
-    ran = []
+    with traced(store) as ran:
+        keep(store, {"x": [1.0] * 500})
+    assert len([sql for sql in ran if sql.startswith("INSERT")]) <= 6
+
+
+def write_all(store, tallies):
     with store.transaction() as tx:
-        tx._db.set_trace_callback(ran.append)
-        tx.append_rows([1.0] * 500, {"x": [1.0] * 500})
-        tx._db.set_trace_callback(None)
-    assert len([sql for sql in ran if sql.startswith("INSERT")]) <= 500 / 64 + 6
+        raw, pending = tx.get("progress"), tx.pending()
+        tx.count({"requests": 10, "errors": 0})
+        tx.count({"rows": 12, "requests": 3})
+        tx.append_tallies(tallies)
+        return raw, pending, tx.counters(), tx.pending_tallies(), tx.pending()
+
+
+def test_what_nobody_else_wrote_is_not_read_again(store):
+    tallies = [Tally(number, 1, 2, np.array([number, 1])) for number in range(8)]
+    with store.transaction() as tx:
+        tx.put("progress", b"{}")
+    write_all(store, tallies)
+    with traced(store) as ran:
+        raw, before, counters, by_segment, after = write_all(store, tallies)
+    assert not [sql for sql in ran if "SELECT" in sql]
+    assert [sql.split()[:3] for sql in ran if "INSERT" in sql] == [
+        ["INSERT", "INTO", "tallies"],
+        ["INSERT", "INTO", "counters"],
+    ]
+    assert (raw, before, after) == (b"{}", (8, 16), (16, 32))
+    assert counters == {"requests": 26, "rows": 24}
+    assert [(one.slice, one.requests, one.rows) for one in by_segment[""]] == [
+        (number, 2, 4) for number in range(8)
+    ]
+
+
+def everything(store):
+    with store.transaction() as tx:
+        tallies = tx.pending_tallies()
+        return (
+            [tx.get(key) for key in "ab"],
+            tx.counters(),
+            tx.pending(),
+            {
+                segment: [(one.slice, one.requests, one.rows, one.counts.tolist()) for one in some]
+                for segment, some in tallies.items()
+            },
+        )
+
+
+class StopError(Exception):
+    pass
+
+
+TRANSACTIONS = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.lists(
+            st.one_of(
+                st.tuples(st.just("put"), st.sampled_from("ab"), st.binary(max_size=3)),
+                st.tuples(st.just("count"), st.sampled_from("xy"), st.integers(0, 5)),
+                st.tuples(st.just("tally"), st.sampled_from(["", "s"]), st.integers(0, 9)),
+                st.tuples(st.just("read"), st.none(), st.none()),
+                st.tuples(st.just("forget"), st.none(), st.none()),
+            ),
+            max_size=4,
+        ),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+def change(tx, what, where, value):
+    if what == "put":
+        tx.put(where, value)
+    elif what == "count":
+        tx.count({where: value})
+    elif what == "tally":
+        tx.append_tallies([Tally(value, 1, value, np.array([value, 300]), where)])
+    elif what == "forget":
+        tx.forget_tallies()
+    else:
+        tx.counters(), tx.pending(), tx.pending_tallies(), tx.get("a")
+
+
+@settings(max_examples=150)
+@given(transactions=TRANSACTIONS)
+def test_what_is_known_is_what_is_there_whoever_writes_and_whatever_fails(transactions):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "drift.db"
+        with opened(path) as one, opened(path) as other:
+            for which, changes, fails in transactions:
+                store = (one, other)[which]
+                with suppress(StopError), store.transaction() as tx:
+                    for each in changes:
+                        change(tx, *each)
+                    if fails:
+                        raise StopError
+                with opened(path) as fresh:
+                    found = everything(fresh)
+                assert everything(store) == found
+            assert everything(one) == everything(other)
 
 
 def add_check(store, number, signals=b"{}", **fields):
@@ -446,6 +549,7 @@ def test_a_store_learns_that_another_one_wrote_and_not_of_itself(store):
     with opened(store.path) as other:
         keep(other, {"v": [2]})
         assert store.is_changed()
+        assert kept(store, "v") == {"v": [1, 2]}
         assert not store.is_changed()
 
 

@@ -7,6 +7,7 @@
 Needs wrk, and two cores: one is the servers', with all of their threads, the other the load's.
 There are three apps: one that answers at once, which is the worst case; the one of
 `examples/flights`, whose logistic regression takes .9 ms; and one with a forest of 100 trees.
+Traffic is like the baseline, as it is nearly always.
 
 Each is served bare and in each middleware, by a process of its own.  They are asked in turn, the
 bare one between any two others, and compared with what it did before and after: the machine is
@@ -44,7 +45,7 @@ from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).parents[2]
 FLIGHTS = ROOT / "examples" / "flights" / "data" / "live_ok.csv"
-BODIES = 500
+BODIES = 2000
 AT_ONCE = """
 import os
 import random
@@ -63,7 +64,7 @@ async def predict(record: dict[str, Any]) -> dict[str, float]:
 def baseline():
     chance = random.Random(0)
     columns = {f"feature_{i:02}": [chance.gauss(i / 7, 1) for _ in range(2000)] for i in range(25)}
-    return columns | {"prediction": [chance.gauss(0.4, 0.1) for _ in range(2000)]}
+    return columns | {"prediction": [sum(row) / 100 for row in zip(*columns.values())]}
 """
 MODEL = """
 import os
@@ -325,7 +326,7 @@ class Beside(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=2, help="for which servers are started")
-    parser.add_argument("--rounds", type=int, default=3, help="in each run")
+    parser.add_argument("--rounds", type=int, default=5, help="in each run")
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
     if shutil.which("wrk") is None or shutil.which("taskset") is None:

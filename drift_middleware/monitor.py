@@ -46,7 +46,7 @@ SAY_SECONDS = 60.0
 "between two lines of the log that say how much was dropped"
 PIECE = 64
 "exchanges that are read before others have their turn: .4 ms and less"
-BATCH = 1000
+BATCH = 2000
 "exchanges that are written in one transaction: others wait for its end"
 NO_EXCHANGE = Exchange("", "")
 "where rows were recorded without a server"
@@ -312,7 +312,7 @@ class Monitor(Control):
         while True:
             last, asked = stopping.is_set(), self._asked
             with self._writing:
-                self._pace.begin(len(inbox))
+                self._pace.begin()
                 self._round(recorder, inbox)
             with rounds:
                 self._answered = asked

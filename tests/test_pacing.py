@@ -1,4 +1,4 @@
-"""The thread rests between pieces of its work, and gathers longer what comes slowly."""
+"""The thread gathers what it works on, and rests between pieces of its work."""
 
 import threading
 import time
@@ -8,9 +8,7 @@ import pytest
 
 from drift_middleware.monitor import Monitor
 from drift_middleware.pacing import (
-    ENOUGH,
     GATHER_SECONDS,
-    LONGEST_SECONDS,
     PIECE_SECONDS,
     REST_SECONDS,
     RESTED_SECONDS,
@@ -42,7 +40,7 @@ def work(monkeypatch):
 
 def test_it_rests_after_a_piece_of_work_and_as_long_after_a_long_one(rests, work):
     pace = Pace(lambda: False)
-    pace.begin(0)
+    pace.begin()
     pace.give_way()
     assert rests == []
     work(PIECE_SECONDS)
@@ -54,7 +52,7 @@ def test_it_rests_after_a_piece_of_work_and_as_long_after_a_long_one(rests, work
 
 def test_what_is_too_little_to_rest_from_adds_up(rests, work):
     pace = Pace(lambda: False)
-    pace.begin(0)
+    pace.begin()
     for _ in range(4):
         work(PIECE_SECONDS / 2)
         pace.give_way()
@@ -64,7 +62,7 @@ def test_what_is_too_little_to_rest_from_adds_up(rests, work):
 def test_it_does_not_rest_while_somebody_waits(rests, work):
     waits = iter([True, False])
     pace = Pace(lambda: next(waits))
-    pace.begin(0)
+    pace.begin()
     work(PIECE_SECONDS)
     pace.give_way()
     assert rests == []
@@ -82,30 +80,20 @@ def test_it_does_not_rest_for_long_in_one_round_where_its_turn_comes_late(work, 
     monkeypatch.setattr("drift_middleware.pacing.sleep", sleep)
     pace = Pace(lambda: False)
     for _ in range(2):
-        pace.begin(0)
+        pace.begin()
         for _ in range(10):
             work(PIECE_SECONDS)
             pace.give_way()
     assert len(taken) == 2 * 3
 
 
-@pytest.mark.parametrize(
-    ("rate", "seconds"),
-    [
-        (0, LONGEST_SECONDS),
-        (1, LONGEST_SECONDS),
-        (ENOUGH / 0.2, 0.2),
-        (ENOUGH / GATHER_SECONDS, GATHER_SECONDS),
-        (1e6, GATHER_SECONDS),
-    ],
-)
-def test_it_gathers_until_there_is_enough_to_do_but_not_for_long(work, rate, seconds):
+def test_a_round_takes_its_part_of_the_time_to_gather(work):
     pace = Pace(lambda: False)
     work(1.0)
-    pace.begin(round(rate))
-    assert pace.gather_seconds() == pytest.approx(seconds)
+    pace.begin()
+    assert pace.gather_seconds() == pytest.approx(GATHER_SECONDS)
     work(0.03)
-    assert pace.gather_seconds() == pytest.approx(seconds - 0.03), "of which a round takes its part"
+    assert pace.gather_seconds() == pytest.approx(GATHER_SECONDS - 0.03)
 
 
 def until(condition):

@@ -100,7 +100,7 @@ class SqliteTransaction(SqliteOutbox):
         left, marks = list(lines), f"({', '.join('?' * len(names))})"
         most = min(self._db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER), MOST_VALUES)
         for size in SIZES:
-            if size > len(left) or size * len(names) > most:
+            if size > len(left) or (size > 1 and size * len(names) > most):
                 continue
             into = f"{table} ({', '.join(names)})"
             sql = f"INSERT INTO {into} VALUES {', '.join([marks] * size)}{clause}"  # noqa: S608  # names are quoted

@@ -23,10 +23,18 @@ def known() -> dict[str, str]:
 
 
 def measure(name: str) -> str:
-    command = [sys.executable, "-m", f"tests.benchmarks.{name}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parents[1])
-    print(done.stdout)
-    return done.stdout
+    """Run one and show what it says as it says it: some take many minutes."""
+    command = [sys.executable, "-u", "-m", f"tests.benchmarks.{name}"]
+    said = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=HERE.parents[1]
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            said.append(line)
+    if process.returncode:
+        sys.exit(f"{name} ended with {process.returncode}: nothing was written.")
+    return "".join(said)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ GUNICORN = "-m gunicorn app:app -b 127.0.0.1:{port} -w 2 -k uvicorn_worker.Uvico
 PATIENT = """
 from drift_middleware import pacing
 
-pacing.GATHER_SECONDS = pacing.LONGEST_SECONDS = 60.0
+pacing.GATHER_SECONDS = 60.0
 
 from app import app
 """

@@ -10,14 +10,14 @@ There are three apps: one that answers at once, which is the worst case; the one
 Traffic is like the baseline, as it is nearly always.
 
 Each is served bare and in each middleware, by a process of its own.  They are asked in turn, the
-bare one between any two others, and compared with what it did before and after: the machine is
-shared, and what it gives changes within seconds.  What is shown are medians, and the quartiles of
-the ratios.  wrk counts a stall by how many requests would have come in it.  A middleware that is
-not installed is left out.
+bare one between any two others, and compared with what it did before and after.  What is shown are
+medians, and the quartiles of the ratios.  wrk counts a stall by how many requests would have come
+in it.  A middleware that is not installed is left out.
 
-A server at its limit answers as many requests as it has processor time for, all of its threads
-together.  That is measured too, with less noise, for what others take of the machine is not in it:
-what the bare app takes for a request, and what each middleware adds.
+The machine is shared, and what it gives changes within seconds: rates in turn differ by a tenth.
+So each is asked together with the bare one, too, both on the one core.  Whatever slows one down
+then slows down the other, and the processor time that each takes for a request is compared: on a
+core of its own a server answers as many requests as it has of that.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from itertools import islice
@@ -237,8 +238,8 @@ class Server(NamedTuple):
 
     def cpu_seconds(self) -> float:
         """Return the processor time that all of its threads took so far."""
-        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        # Its clock, as clock_getcpuclockid(3) names it: what /proc says is in hundredths.
+        return time.clock_gettime(~self.process << 3 | 2)
 
 
 @contextmanager
@@ -315,18 +316,18 @@ def load(server: Server, folder: Path, seconds: int) -> Load:
 
 
 class Beside(NamedTuple):
-    """How a variant compares with the bare app, asked before it and after it."""
+    """How a variant compares with the bare app."""
 
-    share: float
-    "of its rate"
-    added: float
-    "microseconds of processor time a request"
+    in_turn: float
+    "share of its rate, asked before it and after it"
+    together: float
+    "share of the requests that it answers in the same processor time, both asked at once"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=2, help="for which servers are started")
-    parser.add_argument("--rounds", type=int, default=5, help="in each run")
+    parser.add_argument("--rounds", type=int, default=4, help="in each run")
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
     if shutil.which("wrk") is None or shutil.which("taskset") is None:
@@ -354,36 +355,42 @@ def measure(folder: Path, rounds: int, seconds: int, found: dict, compared: dict
     """Add what `load` says of each variant, and how that compares with the bare app around it."""
     with ExitStack() as stack:
         servers = {name: stack.enter_context(serving(name, folder)) for name in found}
+        both = stack.enter_context(ThreadPoolExecutor(2))
 
         def ask(variant: str) -> Load:
             load(servers[variant], folder, 1)  # what it left undone is done in what is measured
             found[variant].append(load(servers[variant], folder, seconds))
             return found[variant][-1]
 
+        def ask_together(variant: str) -> float:
+            asked = [servers["bare"], servers[variant]]
+            bare, one = both.map(lambda server: load(server, folder, seconds), asked)
+            return bare.cpu / one.cpu
+
         for _ in range(rounds):
             before = ask("bare")
             for variant, found_beside in compared.items():
-                one, after = ask(variant), ask("bare")
-                rate, cpu = (before.rate + after.rate) / 2, (before.cpu + after.cpu) / 2
-                found_beside.append(Beside(one.rate / rate, one.cpu - cpu))
+                one, together, after = ask(variant), ask_together(variant), ask("bare")
+                in_turn = 2 * one.rate / (before.rate + after.rate)
+                found_beside.append(Beside(in_turn, together))
                 before = after
 
 
 def show(title: str, found: dict[str, list[Load]], compared: dict[str, list[Beside]]) -> None:
-    heads = (
-        f"{'requests/s':>11}{'of bare':>9}{'quartiles':>12}{'CPU us':>8}{'p50 ms':>8}{'p99 ms':>8}"
-    )
-    print(f"\n{title:37}{heads}")
+    heads = f"{'requests/s':>11}{'p50 ms':>8}{'p99 ms':>8}{'in turn':>10}{'quartiles':>12}"
+    print(f"\n{title:37}{heads}{'together':>10}{'quartiles':>12}")
     for variant, loads in found.items():
-        rate, cpu, p50, p99 = (statistics.median(column) for column in zip(*loads, strict=True))
-        beside, took = f"{'100.0%':>9}{'':12}", f"{cpu:.0f}"
-        if variant in compared:
-            shares, added = zip(*compared[variant], strict=True)
-            low, middle, high = statistics.quantiles(shares, n=4)
-            quartiles = f"{100 * low:.0f} to {100 * high:.0f}"
-            beside = f"{100 * middle:8.1f}%{quartiles:>12}"
-            took = f"{statistics.median(added):+.0f}"
-        print(f"{NAMES[variant]:37}{rate:11,.0f}{beside}{took:>8}{p50:8.2f}{p99:8.2f}")
+        rate, _, p50, p99 = (statistics.median(column) for column in zip(*loads, strict=True))
+        shares = zip(*compared.get(variant, ()), strict=True)
+        shown = "".join(f"{_share(column):>22}" for column in shares)
+        print(f"{NAMES[variant]:37}{rate:11,.0f}{p50:8.2f}{p99:8.2f}{shown}".rstrip())
+
+
+def _share(shares: tuple[float, ...]) -> str:
+    """Show a share of the bare app's rate: median and quartiles."""
+    low, middle, high = (100 * quartile for quartile in statistics.quantiles(shares, n=4))
+    quartiles = f"{low:.0f} to {high:.0f}"
+    return f"{middle:.1f}%{quartiles:>12}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Run every fault, and the heavy ones at full size, and write RESULTS.md: `python -m tests.faults`.
 
-Takes about 20 minutes on two cores.  `--minutes`, `--kills` and `--requests` make it longer, or
-shorter; then nothing is written.
+Takes about 25 minutes on two cores; or name parts of it.  `--minutes`, `--kills` and `--requests`
+make it longer, or shorter; then nothing is written.
 """
 
 import argparse
 import platform
+import re
 import sqlite3
 import subprocess
 import sys
@@ -95,30 +96,48 @@ def soaked(folder: Path, minutes: float) -> Iterator[str]:
     yield "```"
 
 
+def known() -> dict[str, str]:
+    """Read what was written before, by title."""
+    text = RESULTS.read_text("utf-8") if RESULTS.exists() else ""
+    return dict(re.findall(r"\n## (.+?)\n\n(.*?)(?=\n## |\Z)", text, re.DOTALL))
+
+
 def main() -> None:
+    titles = {
+        "faults": "Each fault",
+        "kills": "Killed",
+        "workers": f"Workers, `check_every={EVERY}`",
+        "soak": "Soak",
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(titles)}")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of the soak")
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--requests", type=int, default=REQUESTS, help="to the workers")
     options = parser.parse_args()
-    text = HEAD
+    if unknown := set(options.parts) - {*titles}:
+        parser.error(f"there is no part {', '.join(unknown)}: they are {', '.join(titles)}")
+    found = known()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for title, lines in {
-            "Each fault": each_fault(folder),
-            "Killed": kills(folder, options.kills),
-            f"Workers, `check_every={EVERY}`": workers(folder, options.requests),
-            "Soak": soaked(folder, options.minutes),
-        }.items():
-            say(title)
-            section = f"\n## {title}\n\n"
-            for line in lines:
+        parts = {
+            "faults": each_fault(folder),
+            "kills": kills(folder, options.kills),
+            "workers": workers(folder, options.requests),
+            "soak": soaked(folder, options.minutes),
+        }
+        for part in options.parts or parts:
+            say(titles[part])
+            found[titles[part]] = ""
+            for line in parts[part]:
                 say(line)
-                section += line + "\n"
-            text += section
+                found[titles[part]] += line + "\n"
     is_full = options.minutes >= MINUTES and options.kills >= KILLS
     if is_full and options.requests >= REQUESTS:
-        RESULTS.write_text(text, "utf-8")
+        sections = (
+            f"\n## {title}\n\n{found[title]}" for title in titles.values() if title in found
+        )
+        RESULTS.write_text(HEAD + "".join(sections), "utf-8")
 
 
 if __name__ == "__main__":

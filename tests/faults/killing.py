@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drift_middleware.pacing import GATHER_SECONDS
 from tests.faults.load import Connection
 from tests.faults.serving import Server, prepare, start
 
@@ -29,7 +30,8 @@ class Killed(NamedTuple):
 
 def kill_servers(folder: Path, times: int, seed: int = 0) -> list[Killed]:
     """Start and kill a server so many times; raise if anything of what it left is wrong."""
-    moments = np.random.default_rng(seed).uniform(0.0, 0.4, times)
+    # Until four times, and a bit, was written what had gathered.
+    moments = np.random.default_rng(seed).uniform(0.0, 4.4 * GATHER_SECONDS, times)
     prepare(folder, check_every=EVERY, keep_rows=10**9)
     return [_kill_one(folder, run, moment) for run, moment in enumerate(moments)]
 

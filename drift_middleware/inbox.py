@@ -85,13 +85,15 @@ class Inbox:
                     path,
                     template(scope) if route is None else route,
                     scope["query_string"],
-                    scope["headers"],
+                    # Tuples: the garbage collector, which stops the process to look through all
+                    # that lives, forgets those that hold nothing but bytes.
+                    tuple(scope["headers"]),  # type: ignore[arg-type]  # lists again in `unpack`
                     body,
                     start["status"],
-                    start["headers"],
+                    tuple(start["headers"]),  # type: ignore[arg-type]
                     answered,
                 )
-        except (KeyError, TypeError):  # in pieces, without a body, or not read at all
+        except Exception:  # noqa: BLE001, S110  # in pieces, without a body, or not read at all
             pass
         if item is None:
             item = seen(scope, path, route, asked, start, answer)
@@ -232,7 +234,9 @@ def _excess(item: Exchange | Seen) -> int:
     """Return the bytes that the headers of an exchange take beyond what any is taken to weigh."""
     exchange = item.exchange if isinstance(item, Seen) else item
     headers = (exchange.request_headers, exchange.response_headers)
-    if not all(isinstance(each, list) for each in headers):  # to be gone through once, maybe
+    if not all(
+        isinstance(each, list | tuple) for each in headers
+    ):  # to be gone through once, maybe
         return 0
     try:
         size = sum(map(len, chain.from_iterable(chain(*headers))))

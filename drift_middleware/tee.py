@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from drift_middleware.schemas import Exchange, Rows
+from drift_middleware.schemas import Exchange, Headers, Rows
 
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
@@ -123,9 +123,16 @@ def unpack(item: Item, at: float, limit: int) -> Exchange | Rows | None:
         if isinstance(found, Rows):
             return found
     exchange.at = at
+    exchange.request_headers = _listed(exchange.request_headers)
+    exchange.response_headers = _listed(exchange.response_headers)
     if len(exchange.request_body) > limit or len(exchange.response_body) > limit:
         exchange.truncated = True
     return exchange
+
+
+def _listed(headers: Any) -> Headers:
+    """Give a list again; what an app gave that is neither is left to who reads it."""
+    return list(headers) if type(headers) is tuple else headers
 
 
 def template(scope: Scope) -> str:

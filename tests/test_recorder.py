@@ -130,6 +130,19 @@ def test_the_state_is_the_same_however_rows_are_batched_and_spread_over_workers(
         assert len(numbers(one)) == 3
 
 
+@pytest.mark.parametrize("together", [1, 7, 20])
+def test_the_state_is_the_same_however_many_rows_are_counted_together(together, monkeypatch):
+    rows = requests(70, shift=0.5, most_rows=3)
+    with new_file() as path, recorder(path) as one:
+        one.write(batch(rows))
+        expected = state(one)
+    monkeypatch.setattr("drift_middleware.recorder.TOGETHER", together)
+    with new_file() as path, recorder(path) as one:
+        one.write(batch(rows))
+        assert state(one) == expected
+        assert len(numbers(one)) == 3
+
+
 def test_a_restart_continues(path):
     rows = requests(110, shift=0.5)
     with new_file() as straight, recorder(straight) as alone:

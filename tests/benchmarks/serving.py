@@ -327,7 +327,7 @@ class Beside(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=2, help="for which servers are started")
-    parser.add_argument("--rounds", type=int, default=3, help="in each run")
+    parser.add_argument("--rounds", type=int, default=2, help="in each run")
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
     if shutil.which("wrk") is None or shutil.which("taskset") is None:

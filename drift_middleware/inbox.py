@@ -93,7 +93,8 @@ class Inbox:
                     tuple(start["headers"]),  # type: ignore[arg-type]
                     answered,
                 )
-        except Exception:  # noqa: BLE001, S110  # in pieces, without a body, or not read at all
+        # In pieces, without a body, not read at all; or with headers that raise when gone through.
+        except Exception:  # noqa: BLE001, S110
             pass
         if item is None:
             item = seen(scope, path, route, asked, start, answer)
@@ -234,9 +235,8 @@ def _excess(item: Exchange | Seen) -> int:
     """Return the bytes that the headers of an exchange take beyond what any is taken to weigh."""
     exchange = item.exchange if isinstance(item, Seen) else item
     headers = (exchange.request_headers, exchange.response_headers)
-    if not all(
-        isinstance(each, list | tuple) for each in headers
-    ):  # to be gone through once, maybe
+    # What is neither can be gone through once, maybe.
+    if not all(isinstance(each, list | tuple) for each in headers):
         return 0
     try:
         size = sum(map(len, chain.from_iterable(chain(*headers))))

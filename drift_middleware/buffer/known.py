@@ -22,8 +22,7 @@ class Known:
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
         "of the columns, and how `rows` names each; they only ever become more"
-        self.version = -1
-        self.forget(self.version)
+        self.forget(-1)
 
     def forget(self, version: int) -> None:
         """Begin anew with what another connection left; SQLite numbers those versions."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from drift_middleware.buffer import SqliteStore, pack, pack_slices, transaction
+from drift_middleware.errors import StoreError
 from drift_middleware.schemas import Check, Tally
 
 # Imported once and forked, for the processes to open at the same moment.
@@ -99,6 +100,12 @@ def test_rows_that_are_too_wide_for_one_statement_are_kept(store, columns):
         tx._db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 2000)
         tx.append_rows([1.0] * 70, {f"c{i}": [i] * 70 for i in range(columns)})
     assert kept(store, "c0", f"c{columns - 1}")[f"c{columns - 1}"] == [columns - 1] * 70
+
+
+def test_a_row_that_is_too_wide_for_any_statement_is_not_lost_without_a_word(store):
+    store.db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 50)
+    with pytest.raises(StoreError, match="too many SQL variables"):
+        keep(store, {f"c{i}": [i] for i in range(60)})
 
 
 @contextmanager
